@@ -1,0 +1,120 @@
+"""One image of a scan, and the set of images that make a case's scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_backfat.model.errors import BackfatError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_backfat.model.geometry import FileGrid, Geometry
+
+
+class Contrast(Enum):
+    """What an image shows; the values are the words of the command line and of the files."""
+
+    WATER = "water"
+    FAT = "fat"
+    IN_PHASE = "in"
+    OPPOSED_PHASE = "opposed"
+    T1W = "t1w"
+    T2W = "t2w"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an image came from.
+
+    Attributes
+    ----------
+    path : str
+        File as the user named it.
+    sha256 : str
+        Hash of the file's bytes.
+    """
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """One 3D image in the working order.
+
+    Attributes
+    ----------
+    voxels : ndarray, shape (Z, Y, X), float32, read-only
+        Intensities in the file's units; never NaN or infinite.
+    file_grid : FileGrid
+        The file's own array order and affine, for writing back.
+    source : Source
+        File and hash.
+    contrast : Contrast
+        What the image shows.
+    """
+
+    voxels: NDArray[np.float32]
+    file_grid: FileGrid
+    source: Source
+    contrast: Contrast = Contrast.UNKNOWN
+
+    def __post_init__(self) -> None:
+        if self.voxels.shape != self.file_grid.geometry.shape:
+            raise ValueError(
+                f"voxels {self.voxels.shape} do not fit the grid {self.file_grid.geometry.shape}"
+            )
+        voxels = np.ascontiguousarray(self.voxels, dtype=np.float32)
+        voxels = voxels.view()
+        voxels.setflags(write=False)
+        object.__setattr__(self, "voxels", voxels)
+
+    @property
+    def geometry(self) -> Geometry:
+        """Working grid (Z, Y, X)."""
+        return self.file_grid.geometry
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """The images of one acquisition on one grid: a Dixon pair or a single contrast.
+
+    Attributes
+    ----------
+    images : tuple of Volume
+        One image, or the water and the fat image. All have the shape of `reference`.
+    reference : Volume
+        The image whose file grid every mask is written on.
+    notes : tuple of str
+        What a reader of the results must know, for example an accepted affine mismatch.
+    """
+
+    images: tuple[Volume, ...]
+    reference: Volume
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise BackfatError("A scan needs at least one image.")
+        if any(v.voxels.shape != self.reference.voxels.shape for v in self.images):
+            raise BackfatError("The images of one scan must have the same number of voxels.")
+
+    @property
+    def geometry(self) -> Geometry:
+        """Working grid (Z, Y, X) of the reference image."""
+        return self.reference.geometry
+
+    def image(self, contrast: Contrast) -> Volume | None:
+        """Return the image of this contrast, or None."""
+        return next((v for v in self.images if v.contrast is contrast), None)
+
+    @property
+    def is_dixon(self) -> bool:
+        """Whether a water and a fat image are both there."""
+        return self.image(Contrast.WATER) is not None and self.image(Contrast.FAT) is not None
