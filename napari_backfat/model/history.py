@@ -1,0 +1,142 @@
+"""Undo and redo of everything that changes the masks, within a stated memory bound."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DEFAULT_BYTES = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One undoable step: the voxels it changed, with their joint codes before and after.
+
+    Attributes
+    ----------
+    label : str
+        What the person did, for the undo button ("brush", "AI segmentation", ...).
+    index : ndarray of int64 or uint32, shape (n,)
+        Flat voxel indices in the (Z, Y, X) array, unique.
+    old, new : ndarray of uint8, shape (n,)
+        Joint codes.
+    threshold : tuple of float or None
+        (before, after) if the step changed the fat threshold.
+    """
+
+    label: str
+    index: NDArray[np.integer]
+    old: NDArray[np.uint8]
+    new: NDArray[np.uint8]
+    threshold: tuple[float, float] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held by this step, in bytes."""
+        return int(self.index.nbytes + self.old.nbytes + self.new.nbytes)
+
+
+class History:
+    """A stack of steps; the oldest are dropped when the memory bound is reached.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Memory bound for all steps together. The newest step is always kept.
+    """
+
+    def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self._undo: deque[Step] = deque()
+        self._redo: deque[Step] = deque()
+        self._open: list[tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]] = []
+        self._open_threshold: tuple[float, float] | None = None
+
+    def record(
+        self, index: NDArray[np.int64], old: NDArray[np.uint8], new: NDArray[np.uint8]
+    ) -> None:
+        """Add changed voxels to the step that is being made."""
+        if index.size:
+            self._open.append((index, old, new))
+
+    def record_threshold(self, before: float, after: float) -> None:
+        """Note a threshold change in the step that is being made."""
+        first = self._open_threshold[0] if self._open_threshold else before
+        self._open_threshold = (first, after)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something was recorded since the last close."""
+        return bool(self._open) or self._open_threshold is not None
+
+    def close(self, label: str) -> Step | None:
+        """Finish the open step and put it on the undo stack; None if nothing changed."""
+        if not self.is_open:
+            return None
+        threshold = self._open_threshold
+        parts, self._open, self._open_threshold = self._open, [], None
+        index = np.concatenate([p[0] for p in parts]) if parts else np.empty(0, np.int64)
+        old = np.concatenate([p[1] for p in parts]) if parts else np.empty(0, np.uint8)
+        new = np.concatenate([p[2] for p in parts]) if parts else np.empty(0, np.uint8)
+        if len(parts) > 1:  # a voxel may be touched twice: first old value, last new value
+            unique, first = np.unique(index, return_index=True)
+            last = index.size - 1 - np.unique(index[::-1], return_index=True)[1]
+            index, old, new = unique, old[first], new[last]
+        differs = old != new
+        if not differs.any() and (threshold is None or threshold[0] == threshold[1]):
+            return None
+        index = index[differs]
+        if index.size == 0 or index.max() < 2**32:
+            index = index.astype(np.uint32)
+        step = Step(label, index, old[differs], new[differs], threshold)
+        self._undo.append(step)
+        self._redo.clear()
+        self._trim()
+        return step
+
+    def pop_undo(self) -> Step | None:
+        """Move the newest step to the redo stack and return it."""
+        return self._shift(self._undo, self._redo)
+
+    def pop_redo(self) -> Step | None:
+        """Move the newest undone step back to the undo stack and return it."""
+        return self._shift(self._redo, self._undo)
+
+    @staticmethod
+    def _shift(source: deque[Step], target: deque[Step]) -> Step | None:
+        if not source:
+            return None
+        target.append(source.pop())
+        return target[-1]
+
+    @property
+    def undo_label(self) -> str | None:
+        """Label of the step that undo would take back."""
+        return self._undo[-1].label if self._undo else None
+
+    @property
+    def redo_label(self) -> str | None:
+        """Label of the step that redo would bring back."""
+        return self._redo[-1].label if self._redo else None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held by all steps, in bytes."""
+        return sum(s.nbytes for s in self._undo) + sum(s.nbytes for s in self._redo)
+
+    def clear(self) -> None:
+        """Forget everything, the open step included."""
+        self._undo.clear()
+        self._redo.clear()
+        self._open.clear()
+        self._open_threshold = None
+
+    def _trim(self) -> None:
+        while len(self._undo) > 1 and self.nbytes > self.max_bytes:
+            self._undo.popleft()

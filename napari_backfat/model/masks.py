@@ -1,0 +1,393 @@
+"""The muscle map and the tissue map of a case, and the one way in which they change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from psygnal import Signal
+
+from napari_backfat.model.anatomy import N_MUSCLE_CODES, N_TISSUE_CODES, Muscle, TissueCode
+from napari_backfat.model.fat_map import apply_rule, threshold_code
+from napari_backfat.model.history import History
+from napari_backfat.model.ledger import Ledger, joint_code
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_backfat.model.fat_map import FatMap
+    from napari_backfat.model.geometry import Geometry
+
+Box = tuple[slice, slice, slice]
+_HAND = TissueCode.LEAN_BY_HAND  # codes from here on are hand-painted
+_CHUNK_VOXELS = 4_000_000
+
+
+class Author(Enum):
+    """Who wrote into the arrays; it decides what a plain LEAN or FAT value means."""
+
+    BRUSH = "brush"
+    SCRIPT = "script"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one `Masks` operation did.
+
+    Attributes
+    ----------
+    voxels : int
+        Voxels whose muscle or tissue is now another.
+    refused_outside : int
+        Voxels of tissue paint that lay outside every muscle and were taken back.
+    refused_label : int
+        Voxels with a label number that has no meaning, taken back.
+    adjusted : bool
+        Whether values other than the writer's were written, so that a view must be redrawn.
+    """
+
+    voxels: int
+    refused_outside: int = 0
+    refused_label: int = 0
+    adjusted: bool = False
+
+
+class Masks:
+    """Muscle and tissue labels on one grid, always in step with their ledger.
+
+    Anyone may write into `muscle` and `tissue` in place (napari's brush does). `sync` then compares
+    with a private shadow copy, completes the edit by the rules below, and updates `ledger` and
+    `history`. Rules:
+
+    - tissue exists only inside a muscle; painted elsewhere it is taken back and reported, or grows
+      the muscle chosen in `grow_into`;
+    - a voxel that joins a muscle gets its hand-painted tissue back if it had one, else the rule's
+      (fat map against threshold);
+    - erasing tissue inside a muscle returns the voxel to the rule;
+    - hand-painted tissue is never touched by a threshold change.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Grid of the masks, axes (Z, Y, X).
+    fat_map : FatMap
+        The values that the rule reads; same shape.
+    threshold : float
+        Fat at or above this value, 0..1.
+
+    Attributes
+    ----------
+    muscle : ndarray, shape (Z, Y, X), uint8
+        `Muscle` ids; write in place, then call `sync`.
+    tissue : ndarray, shape (Z, Y, X), uint8
+        `TissueCode` values; write in place, then call `sync`.
+    edits : int
+        Finished steps made by a person (undo and redo count too); never decreases.
+    """
+
+    changed: ClassVar[Signal] = Signal(Change)
+
+    def __init__(self, geometry: Geometry, fat_map: FatMap, threshold: float = 0.5) -> None:
+        if fat_map.codes.shape != geometry.shape:
+            raise ValueError(f"fat map {fat_map.codes.shape} is not on the grid {geometry.shape}")
+        self.geometry = geometry
+        self.muscle: NDArray[np.uint8] = np.zeros(geometry.shape, np.uint8)
+        self.tissue: NDArray[np.uint8] = np.zeros(geometry.shape, np.uint8)
+        self.grow_into: Muscle | None = None
+        self.history = History()
+        self.edits = 0
+        self._fat_map = fat_map
+        self._threshold = threshold
+        self._fat_from = threshold_code(threshold)
+        self._shadow = np.zeros(geometry.shape, np.uint8)
+        # What a person painted, remembered also while a voxel is outside every muscle.
+        self._hand = np.zeros(geometry.shape, np.uint8)
+        self.ledger = self.recount()
+
+    # ------------------------------------------------------------------ reading
+
+    @property
+    def fat_map(self) -> FatMap:
+        """The values that the rule reads."""
+        return self._fat_map
+
+    @property
+    def threshold(self) -> float:
+        """Fat at or above this value of the fat map, 0..1."""
+        return self._threshold
+
+    def recount(self) -> Ledger:
+        """Count the whole volume afresh from `muscle` and `tissue`; changes nothing."""
+        ledger = Ledger(self.geometry.shape[0])
+        for z in range(self.geometry.shape[0]):
+            joint = joint_code(self.muscle[z], self.tissue[z])
+            ledger.count_slice(z, joint, self._fat_map.codes[z])
+        return ledger
+
+    def by_hand(self) -> NDArray[np.bool_]:
+        """Return where tissue was painted by a person, bool (Z, Y, X)."""
+        return self.tissue >= _HAND
+
+    def tissue_on_disk(self) -> NDArray[np.uint8]:
+        """Return the tissue map with `Tissue` ids 0, 1, 2 only, uint8 (Z, Y, X)."""
+        return np.where(self.tissue >= _HAND, self.tissue - 2, self.tissue).astype(np.uint8)
+
+    # ------------------------------------------------------------------ edits in the arrays
+
+    def sync(self, box: Box | None = None, author: Author = Author.SCRIPT) -> Change | None:
+        """Notice and complete what was written into `muscle` and `tissue`.
+
+        Parameters
+        ----------
+        box : tuple of slice, optional
+            Part of (Z, Y, X) to look at; None looks at everything.
+        author : Author
+            BRUSH makes every painted LEAN or FAT a by-hand mark. SCRIPT (also napari's own undo)
+            makes it one unless the rule would have said the same, and returns a by-hand voxel to
+            the rule.
+
+        Returns
+        -------
+        Change or None
+            None if nothing differed. `changed` is emitted with the same value.
+        """
+        found = [self._differences(part) for part in self._parts(box)]
+        index = np.concatenate(found) if found else np.empty(0, np.int64)
+        if index.size == 0:
+            return None
+        muscle, tissue = self.muscle.ravel()[index], self.tissue.ravel()[index]
+        old = self._shadow.ravel()[index]
+        new, outside, bad = self._complete(index, muscle, tissue, old, author)
+        adjusted = bool(np.any(new != joint_code(muscle, tissue)) or bad)
+        voxels = self._apply(index, old, new)
+        change = Change(voxels, outside, bad, adjusted)
+        self.changed.emit(change)
+        return change
+
+    def _parts(self, box: Box | None) -> list[Box]:
+        """Cut the volume into slabs of bounded size, so that a full check needs little memory."""
+        if box is not None:
+            return [box]
+        depth, height, width = self.geometry.shape
+        step = max(1, _CHUNK_VOXELS // (height * width))
+        return [
+            (slice(z, min(z + step, depth)), slice(0, height), slice(0, width))
+            for z in range(0, depth, step)
+        ]
+
+    def _differences(self, box: Box) -> NDArray[np.int64]:
+        """Flat indices inside the box where the arrays differ from the shadow."""
+        joint = joint_code(self.muscle[box], self.tissue[box])
+        differs = joint != self._shadow[box]
+        # A label above the tables can wrap to a valid joint code; it must not hide behind that.
+        differs |= self.muscle[box] >= N_MUSCLE_CODES
+        differs |= self.tissue[box] >= N_TISSUE_CODES
+        where = np.nonzero(differs)
+        if where[0].size == 0:
+            return np.empty(0, np.int64)
+        starts = [s.indices(n)[0] for s, n in zip(box, self.geometry.shape, strict=True)]
+        coordinates = tuple(w + s for w, s in zip(where, starts, strict=True))
+        return np.ravel_multi_index(coordinates, self.geometry.shape).astype(np.int64)
+
+    def _complete(
+        self,
+        index: NDArray[np.int64],
+        muscle: NDArray[np.uint8],
+        tissue: NDArray[np.uint8],
+        old: NDArray[np.uint8],
+        author: Author,
+    ) -> tuple[NDArray[np.uint8], int, int]:
+        """Turn what was written into what it means; also counts what had to be refused."""
+        old_muscle, old_tissue = old // N_TISSUE_CODES, old % N_TISSUE_CODES
+        bad = (muscle >= N_MUSCLE_CODES) | (tissue >= N_TISSUE_CODES)
+        muscle = np.where(bad, old_muscle, muscle)
+        tissue = np.where(bad, old_tissue, tissue)
+        rule = apply_rule(self._fat_map.codes.ravel()[index], self._fat_from)
+        written = tissue != old_tissue
+        plain = written & ((tissue == TissueCode.LEAN) | (tissue == TissueCode.FAT))
+
+        outside = (muscle == 0) & (old_muscle == 0) & (tissue != 0)
+        refused = 0
+        if self.grow_into is not None:
+            muscle = np.where(outside, np.uint8(self.grow_into), muscle)
+        else:
+            refused = int(outside.sum())
+
+        if author is Author.BRUSH:
+            tissue = np.where(plain, tissue + 2, tissue)
+        else:
+            to_hand = plain & (old_tissue < _HAND) & (tissue != rule)
+            tissue = np.where(to_hand, tissue + 2, tissue)
+            tissue = np.where(plain & ~to_hand, rule, tissue)
+
+        grown = (muscle != 0) & (old_muscle == 0) & (tissue == 0)
+        remembered = self._hand.ravel()[index]
+        tissue = np.where(grown, np.where(remembered != 0, remembered, rule), tissue)
+        erased = (muscle != 0) & written & (tissue == 0) & ~grown
+        tissue = np.where(erased, rule, tissue)
+        tissue = np.where(muscle == 0, 0, tissue)
+        return joint_code(muscle.astype(np.uint8), tissue.astype(np.uint8)), refused, int(bad.sum())
+
+    def _apply(
+        self,
+        index: NDArray[np.int64],
+        old: NDArray[np.uint8],
+        new: NDArray[np.uint8],
+        *,
+        record: bool = True,
+    ) -> int:
+        """Write joint codes everywhere they are held; return how many voxels really changed."""
+        muscle, tissue = new // N_TISSUE_CODES, new % N_TISSUE_CODES
+        self.muscle.ravel()[index] = muscle
+        self.tissue.ravel()[index] = tissue
+        self._shadow.ravel()[index] = new
+        inside = muscle != 0
+        self._hand.ravel()[index[inside]] = np.where(tissue >= _HAND, tissue, 0)[inside]
+        real = old != new
+        index, old, new = index[real], old[real], new[real]
+        plane = self.geometry.shape[1] * self.geometry.shape[2]
+        self.ledger.move(index // plane, old, new, self._fat_map.codes.ravel()[index])
+        if record:
+            self.history.record(index, old, new)
+        return int(index.size)
+
+    def finish_step(self, label: str) -> bool:
+        """Close the undo step that recent `sync` calls belong to; False if nothing changed."""
+        if self.history.close(label) is None:
+            return False
+        self.edits += 1
+        return True
+
+    # ------------------------------------------------------------------ edits as a whole
+
+    def set_threshold(self, threshold: float) -> Change | None:
+        """Derive the tissue of every voxel anew that no person has painted.
+
+        Parameters
+        ----------
+        threshold : float
+            Fat at or above this value, 0..1.
+
+        Raises
+        ------
+        BackfatError
+            If the threshold is not between 0 and 1.
+        """
+        code = threshold_code(threshold)
+        self.sync()
+        if threshold == self._threshold:
+            return None
+        self.history.record_threshold(self._threshold, threshold)
+        self._threshold, self._fat_from = threshold, code
+        return self._announce(self._rederive())
+
+    def set_fat_map(self, fat_map: FatMap) -> Change | None:
+        """Replace the fat map and derive the tissue anew; ends the undo history.
+
+        Earlier steps speak of tissue that another map decided, so they cannot be taken back.
+        """
+        if fat_map.codes.shape != self.geometry.shape:
+            raise ValueError(f"fat map {fat_map.codes.shape} is not on {self.geometry.shape}")
+        self.sync()
+        self._fat_map = fat_map
+        self.ledger = self.recount()
+        voxels = self._rederive()
+        self.history.clear()
+        return self._announce(voxels)
+
+    def _rederive(self) -> int:
+        """Apply the rule to all voxels inside muscles that are not hand-painted."""
+        voxels = 0
+        busy = np.flatnonzero(self.ledger.counts[:, 1:, :_HAND].sum(axis=(1, 2)))
+        plane = self.geometry.shape[1] * self.geometry.shape[2]
+        for z in busy:
+            joint = self._shadow[z].ravel()
+            ruled = np.flatnonzero((joint >= N_TISSUE_CODES) & (joint % N_TISSUE_CODES < _HAND))
+            old = joint[ruled]
+            rule = apply_rule(self._fat_map.codes[z].ravel()[ruled], self._fat_from)
+            new = (old - old % N_TISSUE_CODES + rule).astype(np.uint8)
+            differs = old != new
+            index = (ruled[differs] + z * plane).astype(np.int64)
+            voxels += self._apply(index, old[differs], new[differs])
+        return voxels
+
+    def replace(
+        self,
+        muscle: NDArray[np.uint8],
+        tissue: NDArray[np.uint8] | None = None,
+        *,
+        label: str = "replace",
+    ) -> Change | None:
+        """Set all masks at once, as one undoable step.
+
+        Parameters
+        ----------
+        muscle : ndarray, shape (Z, Y, X), uint8
+            `Muscle` ids.
+        tissue : ndarray, shape (Z, Y, X), uint8, optional
+            `TissueCode` values; None applies the rule everywhere and forgets hand paint.
+
+        Raises
+        ------
+        ValueError
+            If a shape or a label does not fit.
+        """
+        if muscle.shape != self.geometry.shape or muscle.max(initial=0) >= N_MUSCLE_CODES:
+            raise ValueError("the muscle map does not fit the grid or has unknown labels")
+        if tissue is not None and (
+            tissue.shape != self.geometry.shape or tissue.max(initial=0) >= N_TISSUE_CODES
+        ):
+            raise ValueError("the tissue map does not fit the grid or has unknown labels")
+        self.sync()
+        self.finish_step("edit")
+        voxels = 0
+        plane = self.geometry.shape[1] * self.geometry.shape[2]
+        for z in range(self.geometry.shape[0]):
+            if tissue is None:
+                values = apply_rule(self._fat_map.codes[z], self._fat_from)
+                self._hand[z] = 0
+            else:
+                values = tissue[z]
+            new = joint_code(muscle[z], np.where(muscle[z] == 0, 0, values).astype(np.uint8))
+            old = self._shadow[z].ravel()
+            index = np.flatnonzero(old != new.ravel())
+            moved = self._apply((index + z * plane).astype(np.int64), old[index], new.ravel()[index])
+            voxels += moved
+        self.finish_step(label)
+        return self._announce(voxels)
+
+    def undo(self) -> Change | None:
+        """Take the newest step back; None if there is none."""
+        self.sync()
+        self.finish_step("edit")
+        step = self.history.pop_undo()
+        if step is None:
+            return None
+        return self._travel(step.index, step.old, step.threshold and step.threshold[0])
+
+    def redo(self) -> Change | None:
+        """Bring the newest undone step back; None if there is none."""
+        self.sync()
+        if self.finish_step("edit"):
+            return None  # a new edit came in between: there is nothing left to redo
+        step = self.history.pop_redo()
+        if step is None:
+            return None
+        return self._travel(step.index, step.new, step.threshold and step.threshold[1])
+
+    def _travel(
+        self, index: NDArray[np.integer], codes: NDArray[np.uint8], threshold: float | None
+    ) -> Change | None:
+        if threshold is not None:
+            self._threshold, self._fat_from = threshold, threshold_code(threshold)
+        flat = index.astype(np.int64)
+        voxels = self._apply(flat, self._shadow.ravel()[flat], codes, record=False)
+        self.edits += 1
+        return self._announce(voxels)
+
+    def _announce(self, voxels: int) -> Change:
+        change = Change(voxels, adjusted=True)
+        self.changed.emit(change)
+        return change

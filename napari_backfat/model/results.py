@@ -1,0 +1,101 @@
+"""What was measured: frozen records that views and files can keep without fear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_backfat.model.anatomy import Muscle, MuscleGroup, Side
+    from napari_backfat.model.fat_map import FatMapKind
+
+
+@dataclass(frozen=True)
+class MuscleMeasure:
+    """The numbers of one muscle on one side, or of all muscles together.
+
+    Attributes
+    ----------
+    muscle : Muscle or None
+        None for the total of all eight.
+    volume_ml, lean_ml, fat_ml : float
+        Whole muscle, its lean voxels and its fat voxels, in ml.
+    undefined_ml : float
+        Part of the muscle that is neither lean nor fat because the fat map has no value there;
+        ``volume_ml == lean_ml + fat_ml + undefined_ml``.
+    by_hand_ml : float
+        Part whose tissue a person painted.
+    mean_fat_fraction : float or None
+        Threshold-free mean of the fat fraction over the voxels where it is defined, 0..1; None
+        without such voxels or where the fat map is not a fat fraction.
+    fat_share : float or None
+        ``fat_ml / (lean_ml + fat_ml)``, 0..1; None if nothing is classified.
+    max_csa_cm2 : float
+        Largest area within one (Y, X) slice plane.
+    max_csa_slice : int or None
+        Working slice index Z (0 = most cranial) of that area.
+    length_cm : float
+        Number of slices that hold the muscle times the slice distance.
+    cut_cranially, cut_caudally : bool
+        Whether it reaches the first or the last slice, so that its true volume is larger.
+    """
+
+    muscle: Muscle | None
+    volume_ml: float
+    lean_ml: float
+    fat_ml: float
+    undefined_ml: float
+    by_hand_ml: float
+    mean_fat_fraction: float | None
+    fat_share: float | None
+    max_csa_cm2: float
+    max_csa_slice: int | None
+    length_cm: float
+    cut_cranially: bool
+    cut_caudally: bool
+
+
+@dataclass(frozen=True)
+class Asymmetry:
+    """Difference between the sides of one muscle; descriptive, it carries no risk weight.
+
+    Attributes
+    ----------
+    percent : float
+        ``100 * (larger - smaller) / larger`` of the volumes.
+    larger : Side or None
+        The larger side; None if both are equal.
+    """
+
+    percent: float
+    larger: Side | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """All numbers of one state of the masks.
+
+    Attributes
+    ----------
+    muscles : mapping of Muscle to MuscleMeasure
+        One entry for each of the eight muscles, present or not.
+    total : MuscleMeasure
+        All muscles together.
+    back : MuscleMeasure
+        Erector spinae and multifidus of both sides together: what the risk model reads.
+    asymmetry : mapping of MuscleGroup to Asymmetry or None
+        None where a side is missing.
+    fat_kind : FatMapKind
+        Meaning of the fat map behind lean and fat.
+    threshold : float
+        Fat at or above this value of the fat map.
+    """
+
+    muscles: Mapping[Muscle, MuscleMeasure]
+    total: MuscleMeasure
+    back: MuscleMeasure
+    asymmetry: Mapping[MuscleGroup, Asymmetry | None]
+    fat_kind: FatMapKind
+    threshold: float

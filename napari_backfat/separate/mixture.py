@@ -1,0 +1,130 @@
+"""Fat and lean on a single contrast: a three-component intensity mixture inside the muscles."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_backfat.model.fat_map import FatMap, FatMapKind
+from napari_backfat.model.volume import Contrast
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_backfat.model.volume import Volume
+
+_log = logging.getLogger(__name__)
+COMPONENTS = 3
+_SAMPLE = 40_000
+_MIN_VOXELS = 200
+# Sign of the fat signal against muscle. In-phase and opposed-phase GRE and unknown contrasts are
+# left out: there the order of fat and muscle depends on the protocol.
+FAT_IS_BRIGHT = {
+    Contrast.T1W: True,
+    Contrast.T2W: True,
+    Contrast.FAT: True,
+    Contrast.IN_PHASE: True,
+    Contrast.WATER: False,
+}
+
+
+def mixture_map(volume: Volume, muscle: NDArray[np.uint8], seed: int = 0) -> FatMap:
+    """Return the probability of the fat component for every voxel inside a muscle.
+
+    A Gaussian mixture with three components (lean, intermediate, fat) is fitted to the muscle
+    voxels of the whole case. Three components agreed best with Dixon in 30 people with back pain
+    (ICC >= 0.77, against <= 0.38 for two-class k-means; NASSJ 2024;17:100313); for the psoas no
+    method was adequate there (ICC <= 0.01), and the map says so.
+
+    Parameters
+    ----------
+    volume : Volume
+        One image, axes (Z, Y, X).
+    muscle : ndarray, shape (Z, Y, X), uint8
+        `Muscle` ids; the fit uses all non-zero voxels.
+    seed : int
+        Seed of the fit's start and of the voxel sample.
+
+    Returns
+    -------
+    FatMap
+        Undefined everywhere, with the reason in its notes, if the contrast does not order fat and
+        muscle or if there are too few muscle voxels.
+    """
+    shape = volume.voxels.shape
+    bright = FAT_IS_BRIGHT.get(volume.contrast)
+    if bright is None:
+        return FatMap.undefined(
+            shape,
+            f"Fat and lean cannot be told apart on one image of contrast "
+            f"'{volume.contrast.value}'; muscle volumes are valid, fat volumes are left blank.",
+        )
+    inside = np.flatnonzero(muscle)
+    if inside.size < _MIN_VOXELS:
+        return FatMap.undefined(
+            shape, "Too few muscle voxels to tell fat from lean; segment the muscles first."
+        )
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    intensities = volume.voxels.ravel()[inside].astype(np.float64)
+    rng = np.random.default_rng(seed)
+    chosen = intensities[rng.permutation(inside.size)[:_SAMPLE], None]
+    # Quantile starts put one component on each part of the histogram, whatever its skew.
+    start = np.quantile(chosen, [0.3, 0.7, 0.97])[:, None]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model = GaussianMixture(COMPONENTS, means_init=start, random_state=seed).fit(chosen)
+    notes = [
+        "Fat is the brightest (or, on water images, darkest) intensity class: an estimate, not a "
+        "fat fraction.",
+        "Psoas fat is not reliable on a single contrast (NASSJ 2024;17:100313).",
+    ]
+    if any(issubclass(w.category, ConvergenceWarning) for w in caught):
+        notes.append("The mixture fit did not converge; check the fat mask by eye.")
+    order = np.argsort(model.means_.ravel())
+    component = int(order[-1] if bright else order[0])
+    probability = np.full(muscle.size, np.nan, np.float32)
+    probability[inside] = _monotone(intensities, model, component, bright)
+    _log.info("mixture means %s", model.means_.ravel()[order])
+    return FatMap.from_values(
+        probability.reshape(shape),
+        FatMapKind.MIXTURE,
+        f"Gaussian mixture, {COMPONENTS} components, fat component's probability",
+        {
+            "components": COMPONENTS,
+            "means": [float(m) for m in model.means_.ravel()[order]],
+            "weights": [float(w) for w in model.weights_[order]],
+            "seed": seed,
+        },
+        tuple(notes),
+    )
+
+
+def _monotone(
+    intensities: NDArray[np.float64],
+    model: object,
+    component: int,
+    bright: bool,
+) -> NDArray[np.float32]:
+    """Probability of the fat component as a function that never falls towards fat.
+
+    With unequal variances the raw posterior of the fat component can drop again beyond its mean,
+    so that the fattest voxels would turn lean; the running maximum prevents it.
+    """
+    grid = np.linspace(intensities.min(), intensities.max(), 1024)
+    posterior = model.predict_proba(grid[:, None])[:, component]  # type: ignore[attr-defined]
+    mean = float(model.means_[component, 0])  # type: ignore[attr-defined]
+    towards_fat = posterior if bright else posterior[::-1]
+    position = grid if bright else grid[::-1]
+    beyond_lean = (position > np.sort(model.means_.ravel())[0]) if bright else (  # type: ignore[attr-defined]
+        position < np.sort(model.means_.ravel())[-1]  # type: ignore[attr-defined]
+    )
+    rising = np.maximum.accumulate(np.where(beyond_lean, towards_fat, 0))
+    past_mean = position >= mean if bright else position <= mean
+    rising = np.where(past_mean, np.maximum(rising, towards_fat), rising)
+    curve = rising if bright else rising[::-1]
+    return np.interp(intensities, grid, curve).astype(np.float32)
