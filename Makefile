@@ -1,0 +1,74 @@
+# make run, make test: all that a fresh Debian machine needs. See "make help".
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# One step after the other, also under "make -j": two virtual screens at once only slow each other.
+.NOTPARALLEL:
+
+PY := .venv/bin/python
+PYTEST := $(PY) -m pytest
+VIRTUAL := scripts/with-display --virtual
+
+.PHONY: help run test lint types imports test-core test-gui test-oldest bench train format clean clean-venv
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.ready: setup.cfg pyproject.toml constraints.txt scripts/bootstrap
+	@scripts/bootstrap
+	@touch $@
+
+.venv-oldest/.ready: .venv/.ready constraints-oldest-napari.txt scripts/oldest-napari
+	@scripts/oldest-napari
+	@touch $@
+
+run: .venv/.ready ## open the sample case; without a display, leave results and a screenshot in out/
+	@scripts/run-sample
+
+test: lint types imports test-core test-gui test-oldest ## everything that must pass before a change is kept
+	@echo "make test: all steps passed"
+
+lint: .venv/.ready ## style (ruff) and the plugin manifest
+	@echo "== lint"
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@.venv/bin/npe2 validate napari_backfat/napari.yaml
+
+types: .venv/.ready ## mypy --strict on the package
+	@echo "== types"
+	@$(PY) -m mypy
+
+imports: .venv/.ready ## the import rules in setup.cfg
+	@echo "== import rules"
+	@.venv/bin/lint-imports
+
+test-core: .venv/.ready ## tests that need no window
+	@echo "== core tests"
+	@$(VIRTUAL) $(PYTEST) tests --ignore=tests/widgets --ignore=tests/layers
+
+test-gui: .venv/.ready ## layers and window, on PyQt5 and on PyQt6
+	@for qt in pyqt5 pyqt6; do \
+		echo "== layer and window tests, $$qt"; \
+		QT_API=$$qt $(VIRTUAL) $(PYTEST) tests/layers tests/widgets; \
+	done
+
+test-oldest: .venv-oldest/.ready ## layer tests on the oldest napari that is claimed
+	@echo "== layer tests on the oldest napari"
+	@QT_API=pyqt5 $(VIRTUAL) .venv-oldest/bin/python -m pytest tests/layers tests/widgets -m "napari_range"
+
+bench: .venv/.ready ## measure; writes out/bench.json and prints the table
+	@$(VIRTUAL) $(PY) -m benchmarks
+
+train: .venv/.ready ## make the network's weights again from the seed
+	@nice $(PY) -m napari_backfat.train all
+
+format: .venv/.ready ## let ruff mend style where it can
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+clean: ## remove what the targets made, except the environments
+	@rm -rf out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+clean-venv: ## remove the Python environments
+	@rm -rf .venv .venv-oldest
