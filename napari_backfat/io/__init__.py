@@ -1,0 +1,1 @@
+"""Files to and from the model: images, masks and case folders."""
