@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import pkgutil
 import subprocess
 import sys
 import zipfile
@@ -40,7 +41,7 @@ def test_every_python_name_of_the_manifest_exists() -> None:
     commands = manifest.contributions.commands
     assert commands
     for command in commands:
-        assert callable(command.get_callable()), command.python_name
+        assert callable(pkgutil.resolve_name(command.python_name)), command.python_name
 
 
 def test_every_contribution_names_a_declared_command() -> None:
