@@ -5,7 +5,15 @@ from __future__ import annotations
 from enum import Enum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    model_validator,
+)
 
 from napari_backfat.model.errors import BackfatError
 
@@ -39,7 +47,7 @@ def _word(value: Any) -> Any:
     return value
 
 
-TriState = Annotated[bool | None, BeforeValidator(_tri_state), Field(strict=True)]
+TriState = Annotated[StrictBool | None, BeforeValidator(_tri_state)]
 """Yes (True), no (False) or unknown (None)."""
 _Minutes = Annotated[float | None, Field(ge=0, le=MINUTES_PER_WEEK, allow_inf_nan=False)]
 

@@ -1,0 +1,1 @@
+"""The model as napari layers, and back. Knows napari, never Qt."""

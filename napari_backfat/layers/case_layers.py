@@ -1,0 +1,146 @@
+"""Makes, holds and removes the napari layers of one case."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_backfat.layers.colors import muscle_colors, tissue_colors
+from napari_backfat.layers.mask_binding import MaskBinding
+from napari_backfat.layers.scheduling import immediately
+from napari_backfat.layers.side_letters import SideLetters
+from napari_backfat.model.fat_map import FatMapKind
+from napari_backfat.model.volume import Contrast
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_backfat.layers.scheduling import Scheduler
+    from napari_backfat.model.masks import Masks
+    from napari_backfat.model.volume import Scan, Volume
+
+_NAMES = {
+    Contrast.WATER: "Water",
+    Contrast.FAT: "Fat",
+    Contrast.IN_PHASE: "In-phase",
+    Contrast.OPPOSED_PHASE: "Opposed-phase",
+    Contrast.T1W: "T1-weighted",
+    Contrast.T2W: "T2-weighted",
+    Contrast.UNKNOWN: "Image",
+}
+
+
+class CaseLayers:
+    """The images and the two masks of a case in a viewer.
+
+    Layers are placed on a straight millimetre grid in reading order; an oblique scan is shown along
+    its own axes, as scanners show it, and the letters name the nearest patient side.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where the layers go. Layers of other origin stay as they are.
+    scan : Scan
+        Images on one grid.
+    masks : Masks
+        Muscle and tissue arrays; the label layers hold these very arrays.
+    schedule : Scheduler
+        See `MaskBinding`.
+
+    Attributes
+    ----------
+    images : dict of str to napari.layers.Image
+        By contrast value ("water", ...), plus "fat fraction" for a Dixon pair.
+    muscle, tissue : napari.layers.Labels
+        The masks.
+    binding : MaskBinding
+        Keeps masks and layers in step.
+    letters : SideLetters
+        Patient-side letters.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        scan: Scan,
+        masks: Masks,
+        schedule: Scheduler = immediately,
+    ) -> None:
+        self._viewer = viewer
+        place: dict[str, Any] = {"scale": scan.geometry.spacing_mm, "units": ("mm",) * 3}
+        self.images: dict[str, Image] = {}
+        for volume in scan.images:
+            self.images[volume.contrast.value] = _image_layer(volume, place)
+        if masks.fat_map.kind is FatMapKind.FAT_FRACTION:
+            self.images["fat fraction"] = Image(
+                masks.fat_map.values(),
+                name="Fat fraction",
+                colormap="inferno",
+                contrast_limits=(0.0, 1.0),
+                visible=False,
+                **place,
+            )
+        self.tissue = Labels(
+            masks.tissue,
+            name="Tissue (lean / fat)",
+            colormap=DirectLabelColormap(color_dict=tissue_colors()),
+            opacity=0.45,
+            **place,
+        )
+        self.muscle = Labels(
+            masks.muscle,
+            name="Muscles",
+            colormap=DirectLabelColormap(color_dict=muscle_colors()),
+            opacity=0.9,
+            **place,
+        )
+        self.muscle.contour = 1
+        first = next(iter(self.images.values()))
+        for image in list(self.images.values())[1:]:
+            image.visible = False
+        for layer in [*reversed(self.images.values()), self.tissue, self.muscle]:
+            viewer.add_layer(layer)
+        first.visible = True
+        self._show_axial(scan.geometry.shape[0])
+        self.binding = MaskBinding(masks, self.muscle, self.tissue, viewer.dims, schedule)
+        self.letters = SideLetters(viewer, scan.geometry)
+        viewer.layers.selection.active = self.tissue
+
+    def _show_axial(self, n_slices: int) -> None:
+        dims = self._viewer.dims
+        dims.ndisplay = 2
+        dims.order = tuple(range(dims.ndim))
+        dims.axis_labels = (*dims.axis_labels[:-3], "head-foot", "front-back", "right-left")
+        step = list(dims.current_step)
+        step[-3] = n_slices // 2
+        dims.current_step = tuple(step)
+
+    @property
+    def all_layers(self) -> list[Image | Labels]:
+        """Every layer of this case."""
+        return [*self.images.values(), self.tissue, self.muscle]
+
+    def remove(self) -> None:
+        """Stop following and take the layers and letters out of the viewer."""
+        self.binding.disconnect()
+        self.letters.remove()
+        for layer in self.all_layers:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+
+
+def _image_layer(volume: Volume, place: dict[str, Any]) -> Image:
+    step = max(1, int(np.cbrt(volume.voxels.size / 500_000)))
+    sample = volume.voxels[::step, ::step, ::step]
+    low, high = (float(v) for v in np.percentile(sample, (0.5, 99.5)))
+    return Image(
+        volume.voxels,
+        name=_NAMES[volume.contrast],
+        colormap="gray",
+        contrast_limits=(low, high if high > low else low + 1.0),
+        interpolation2d="linear",
+        **place,
+    )

@@ -1,0 +1,182 @@
+"""Keeps a case's masks in step with the two napari label layers that show and edit them."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_backfat.layers.scheduling import immediately
+from napari_backfat.model.masks import Author, Change, Masks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.components import Dims
+    from napari.layers import Labels
+    from numpy.typing import NDArray
+
+    from napari_backfat.layers.scheduling import Scheduler
+    from napari_backfat.model.masks import Box
+
+_REFRESH_MS = 30
+_PATROL_MS = 250
+
+
+class MaskBinding:
+    """Translates napari's events into `Masks.sync` calls, and model changes into redraws.
+
+    napari writes into the arrays by itself and reports it unevenly: strokes by ``labels_update``
+    (already written) and one ``paint`` at release; calls from code by ``paint`` before the write;
+    its own undo and every refresh by ``set_data``, as does a mere change of slice; nothing at all
+    on a hidden layer. What cannot be told apart is looked at again by a deferred full check, so
+    that no edit stays uncounted.
+
+    Parameters
+    ----------
+    masks : Masks
+        The model; its arrays are handed to the layers.
+    muscle_layer, tissue_layer : napari.layers.Labels
+        Layers whose ``data`` are `masks.muscle` and `masks.tissue`.
+    dims : napari.components.Dims
+        Tells the displayed axes and the current slice.
+    schedule : Scheduler
+        Runs redraws and full checks a little later.
+
+    Attributes
+    ----------
+    refused : Signal(Change)
+        Paint was taken back; the change says how much and why.
+    problem : Signal(str)
+        One sentence about something that could not be followed.
+    """
+
+    refused = Signal(Change)
+    problem = Signal(str)
+
+    def __init__(
+        self,
+        masks: Masks,
+        muscle_layer: Labels,
+        tissue_layer: Labels,
+        dims: Dims,
+        schedule: Scheduler = immediately,
+    ) -> None:
+        self.masks = masks
+        self._layers = {"muscle": muscle_layer, "tissue": tissue_layer}
+        self._dims = dims
+        self._schedule = schedule
+        self._muted = False
+        self._write_follows = False
+        self._slice_key = self._current_slice()
+        self._connections: list[tuple[Any, Any]] = [(masks.changed, self._on_masks_changed)]
+        for layer in self._layers.values():
+            self._connections += [
+                (layer.events.labels_update, self._on_labels_update),
+                (layer.events.paint, self._on_paint),
+                (layer.events.set_data, self._on_set_data),
+                (layer.events.data, self._on_data_replaced),
+            ]
+        for signal, slot in self._connections:
+            signal.connect(slot)
+
+    def disconnect(self) -> None:
+        """Stop following; the last edits are counted first."""
+        self.check_all()
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+        self._connections = []
+
+    # ------------------------------------------------------------------ events
+
+    def _on_labels_update(self, event: Any) -> None:
+        if self._muted:
+            return
+        self.masks.sync(self._box(event.offset, event.data.shape), Author.BRUSH)
+        if self._write_follows:  # a call from code: `paint` came first, this is all of it
+            self._write_follows = False
+            self.masks.finish_step("paint")
+
+    def _on_paint(self, event: Any) -> None:
+        if self._muted:
+            return
+        if self.masks.history.is_open:
+            self.masks.finish_step("brush stroke")
+        else:
+            self._write_follows = True
+        # A call with refresh=False changes the array after this event and says nothing more.
+        self._schedule("patrol", _PATROL_MS, self.check_all)
+
+    def _on_set_data(self, event: Any = None) -> None:
+        if self._muted:
+            return
+        key = self._current_slice()
+        if key != self._slice_key:
+            self._slice_key = key
+            self._schedule("patrol", _PATROL_MS, self.check_all)
+            return
+        self.check_all()
+
+    def _on_data_replaced(self, event: Any) -> None:
+        if self._muted:
+            return
+        for name, layer in self._layers.items():
+            own: NDArray[np.uint8] = getattr(self.masks, name)
+            given = layer.data
+            if given is own:
+                continue
+            values = np.asarray(given)
+            if values.shape != own.shape:
+                self.problem.emit(
+                    f"The new {name} data have the shape {values.shape}, but this case needs "
+                    f"{own.shape}; the former masks were kept."
+                )
+            else:
+                own[...] = np.clip(values, 0, 255).astype(np.uint8)
+            with self._mute():
+                layer.data = own
+        self.check_all()
+        self._redraw()
+
+    def check_all(self) -> None:
+        """Compare everything with what is counted, and count what was missed."""
+        # A change without any event cannot be a mouse stroke; an open one goes on being a stroke.
+        stroke_is_open = self.masks.history.is_open
+        change = self.masks.sync(author=Author.BRUSH if stroke_is_open else Author.SCRIPT)
+        if change is not None and not stroke_is_open:
+            self.masks.finish_step("edit from outside")
+
+    def _on_masks_changed(self, change: Change) -> None:
+        if change.adjusted or change.voxels:
+            self._schedule("redraw", _REFRESH_MS, self._redraw)
+        if change.refused_outside or change.refused_label:
+            self.refused.emit(change)
+
+    # ------------------------------------------------------------------ helpers
+
+    def _redraw(self) -> None:
+        with self._mute():
+            for layer in self._layers.values():
+                layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+    @contextlib.contextmanager
+    def _mute(self) -> Iterator[None]:
+        before, self._muted = self._muted, True
+        try:
+            yield
+        finally:
+            self._muted = before
+
+    def _current_slice(self) -> tuple[Any, ...]:
+        return (*self._dims.point, *self._dims.order, self._dims.ndisplay)
+
+    def _box(self, offset: Any, shape: tuple[int, ...]) -> Box:
+        """Box of a repainted rectangle: whole along the axes that are not displayed."""
+        limits = self.masks.geometry.shape
+        box = [slice(0, n) for n in limits]
+        for axis, start, size in zip(self._dims.displayed, offset, shape, strict=False):
+            first = max(int(start), 0)
+            box[axis] = slice(first, min(first + int(size), limits[axis]))
+        return box[0], box[1], box[2]

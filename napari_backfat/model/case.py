@@ -1,0 +1,105 @@
+"""The one evented object that owns everything known about a case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from psygnal import Signal, SignalGroup
+
+from napari_backfat.model.patient import Patient
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_backfat.model.masks import Masks
+    from napari_backfat.model.results import Measurement
+    from napari_backfat.model.risk_results import RiskEstimate
+    from napari_backfat.model.volume import Scan
+
+
+@dataclass(frozen=True, eq=False)
+class AiResult:
+    """What the AI delivered, kept beside the present state so that corrections can be seen.
+
+    Attributes
+    ----------
+    muscle : ndarray, shape (Z, Y, X), uint8, read-only
+        `Muscle` ids as the AI left them.
+    tissue : ndarray, shape (Z, Y, X), uint8, read-only
+        `TissueCode` values as the rule left them at that moment.
+    measurement : Measurement
+        Numbers of these masks.
+    provenance : dict
+        Backend, weights hash, device, seconds, flags; JSON-serialisable.
+    """
+
+    muscle: NDArray[np.uint8]
+    tissue: NDArray[np.uint8]
+    measurement: Measurement
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+class CaseSignals(SignalGroup):
+    """What a view can listen to; each carries the new value."""
+
+    measurement = Signal(object)
+    risk = Signal(object)
+    ai = Signal(object)
+    ai_risk = Signal(object)
+    patient = Signal(object)
+    saved = Signal(bool)
+
+
+class Case:
+    """A scan with its masks, patient and results.
+
+    Values are frozen records that are replaced whole; the arrays of `masks` change in place and
+    announce it by `masks.changed`.
+
+    Parameters
+    ----------
+    scan : Scan
+        The images.
+    masks : Masks
+        Muscle and tissue maps on the scan's grid.
+
+    Attributes
+    ----------
+    events : CaseSignals
+        One signal per evented field: measurement, risk, ai, ai_risk, patient, saved.
+    folder : str or None
+        Case folder it was saved to or opened from.
+    revision : int
+        Grows with every change of masks or patient; tells whether a save is still up to date.
+    """
+
+    _evented: ClassVar[tuple[str, ...]] = (
+        "measurement",
+        "risk",
+        "ai",
+        "ai_risk",
+        "patient",
+        "saved",
+    )
+
+    def __init__(self, scan: Scan, masks: Masks) -> None:
+        self.events = CaseSignals()
+        self.scan = scan
+        self.masks = masks
+        self.patient = Patient()
+        self.measurement: Measurement | None = None
+        self.risk: RiskEstimate | None = None
+        self.ai: AiResult | None = None
+        self.ai_risk: RiskEstimate | None = None
+        self.saved = True
+        self.folder: str | None = None
+        self.revision = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = name in self.__dict__
+        former = self.__dict__.get(name)
+        super().__setattr__(name, value)
+        if name in self._evented and known and former is not value:
+            getattr(self.events, name).emit(value)

@@ -1,0 +1,93 @@
+"""Open, save, and what is open: the orientation passport of the scan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    from napari_backfat.model.volume import Scan
+
+
+class CasePanel(QWidget):
+    """Buttons and the description of the open case.
+
+    Signals
+    -------
+    open_scan_clicked(), open_case_clicked(), save_clicked(), save_as_clicked()
+    """
+
+    open_scan_clicked = Signal()
+    open_case_clicked = Signal()
+    save_clicked = Signal()
+    save_as_clicked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        self.open_scan = QPushButton("Open scan…")
+        self.open_scan.setToolTip(
+            "Open a NIfTI scan: a water and a fat image together, or one image (Ctrl+Shift+O). "
+            "Files can also be dropped here."
+        )
+        self.open_case = QPushButton("Open case…")
+        self.open_case.setToolTip("Open a saved case folder with all its masks and marks")
+        self.save = QPushButton("Save")
+        self.save.setToolTip("Save the case folder (Ctrl+Shift+S)")
+        self.save_as = QPushButton("Save as…")
+        self.save_as.setToolTip("Save the case to another folder")
+        for number, (button, signal) in enumerate(
+            (
+                (self.open_scan, self.open_scan_clicked),
+                (self.open_case, self.open_case_clicked),
+                (self.save, self.save_clicked),
+                (self.save_as, self.save_as_clicked),
+            )
+        ):
+            button.clicked.connect(lambda _=False, s=signal: s.emit())
+            grid.addWidget(button, number // 2, number % 2)
+        self.description = QLabel()
+        self.description.setWordWrap(True)
+        self.description.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.notes = QLabel()
+        self.notes.setWordWrap(True)
+        self.notes.setStyleSheet("color: #FFB25C;")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(3)
+        layout.addLayout(grid)
+        layout.addWidget(self.description)
+        layout.addWidget(self.notes)
+        self.set_scan(None)
+
+    def set_scan(self, scan: Scan | None) -> None:
+        """Describe the open scan."""
+        for button in (self.save, self.save_as):
+            button.setEnabled(scan is not None)
+        if scan is None:
+            self.description.setText("No case is open. Open a scan, or drop its files here.")
+            self.notes.setVisible(False)
+            return
+        geometry = scan.geometry
+        z, y, x = geometry.shape
+        dz, dy, dx = geometry.spacing_mm
+        names = " + ".join(v.contrast.value for v in scan.images)
+        tilt = geometry.obliquity_deg
+        oblique = f", tilted {tilt:.0f}°: letters name the nearest side" if tilt >= 1 else ""
+        self.description.setText(
+            f"{names}: {x} × {y} × {z} voxels of {dx:.2f} × {dy:.2f} × {dz:.2f} mm{oblique}"
+        )
+        self.description.setToolTip("\n".join(v.source.path for v in scan.images))
+        shown = "\n".join(scan.notes)
+        self.notes.setText(shown if len(shown) < 220 else shown[:217] + "…")
+        self.notes.setToolTip(shown)
+        self.notes.setVisible(bool(shown))
+
+    def set_saved(self, saved: bool, folder: str | None) -> None:
+        """Show on the button whether there is something to save, and where it goes."""
+        self.save.setText("Save" if saved else "Save ●")
+        where = f"to {folder}" if folder else "to a folder to be chosen"
+        self.save.setToolTip(f"Save the case {where} (Ctrl+Shift+S)")

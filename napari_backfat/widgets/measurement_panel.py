@@ -1,0 +1,216 @@
+"""The live table: AI value, present value and difference of every measure, side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QBrush, QColor, QFont, QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+
+from napari_backfat.layers.colors import muscle_rgb
+from napari_backfat.measure.table import MEASURES, Measure, cut_note, present, value_of
+from napari_backfat.model.anatomy import MUSCLES, Muscle, MuscleGroup, Side
+
+if TYPE_CHECKING:
+    from napari_backfat.model.results import Measurement, MuscleMeasure
+
+_HEADER_ROWS = 2
+_NAME_COLUMN = 0
+_ASYMMETRY_COLUMN = 1 + 3 * len(MEASURES)
+_N_COLUMNS = _ASYMMETRY_COLUMN + 1
+_N_ROWS = _HEADER_ROWS + len(MUSCLES) + 1
+# Blue and orange stay apart for colour-blind readers; the sign says the same.
+_MORE, _LESS = QColor("#FFB25C"), QColor("#7CC4FF")
+MINUS = "\N{MINUS SIGN}"
+
+
+def format_number(value: float | None, decimals: int, *, signed: bool = False) -> str:
+    """Return the number with a typographic minus; an em dash where there is none."""
+    if value is None:
+        return "\N{EM DASH}"
+    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    if signed and float(text) == 0:
+        text = "0"
+    return text.replace("-", MINUS)
+
+
+class MeasurementPanel(QTableWidget):
+    """One row per muscle and side and one for all; three columns per measure.
+
+    Signals
+    -------
+    slice_requested(int)
+        A muscle's row was double-clicked: its slice of maximal area, working index Z.
+    """
+
+    slice_requested = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(_N_ROWS, _N_COLUMNS, parent)
+        self._now: Measurement | None = None
+        self.setObjectName("measurement_table")
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ContiguousSelection)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.horizontalHeader().hide()
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(21)
+        self.verticalHeader().setMinimumSectionSize(18)
+        header = self.horizontalHeader()
+        header.setMinimumSectionSize(30)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(_NAME_COLUMN, QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(_ASYMMETRY_COLUMN, QHeaderView.ResizeMode.ResizeToContents)
+        self._fill_frame()
+        self.cellDoubleClicked.connect(self._on_double_click)
+        self.setMinimumHeight(_N_ROWS * 21 + 4)
+
+    # ------------------------------------------------------------------ frame
+
+    def _fill_frame(self) -> None:
+        bold = QFont(self.font())
+        bold.setBold(True)
+        for row in range(_N_ROWS):
+            for column in range(_N_COLUMNS):
+                item = QTableWidgetItem()
+                right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+                item.setTextAlignment(right)
+                if row < _HEADER_ROWS:
+                    item.setFlags(Qt.ItemFlag.ItemIsEnabled)
+                self.setItem(row, column, item)
+        for number, measure in enumerate(MEASURES):
+            first = 1 + 3 * number
+            self.setSpan(0, first, 1, 3)
+            title = self._cell(0, first)
+            title.setText(f"{measure.label} ({measure.unit.replace('cm2', 'cm²')})")
+            title.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            title.setToolTip(measure.meaning)
+            title.setFont(bold)
+            for offset, (text, tip) in enumerate(
+                (
+                    ("AI", "As the AI left it."),
+                    ("now", "Present masks, live."),
+                    ("Δ", "Present value minus the AI's."),
+                )
+            ):
+                cell = self._cell(1, first + offset)
+                cell.setText(text)
+                cell.setToolTip(tip)
+        asymmetry = self._cell(0, _ASYMMETRY_COLUMN)
+        asymmetry.setText("Asymmetry")
+        asymmetry.setFont(bold)
+        asymmetry.setToolTip(
+            "(larger - smaller) / larger of the two sides' volumes, with the larger side. "
+            "Descriptive only: healthy people differ as well."
+        )
+        for row, muscle in enumerate(MUSCLES, start=_HEADER_ROWS):
+            name = self._cell(row, _NAME_COLUMN)
+            name.setText(muscle.display_name)
+            name.setIcon(_swatch(muscle))
+            name.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+            if muscle.side is Side.LEFT:
+                self.setSpan(row, _ASYMMETRY_COLUMN, 2, 1)
+        total = self._cell(_N_ROWS - 1, _NAME_COLUMN)
+        total.setText("All muscles")
+        total.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        for column in range(_N_COLUMNS):
+            self._cell(_N_ROWS - 1, column).setFont(bold)
+            for number in range(len(MEASURES)):
+                self._cell(1, 2 + 3 * number).setFont(bold)
+
+    def _cell(self, row: int, column: int) -> QTableWidgetItem:
+        item = self.item(row, column)
+        assert item is not None
+        return item
+
+    # ------------------------------------------------------------------ values
+
+    def set_measurement(self, now: Measurement | None, ai: Measurement | None) -> None:
+        """Show these numbers; None empties the columns."""
+        self._now = now
+        self.setUpdatesEnabled(False)
+        try:
+            for row, muscle in enumerate([*MUSCLES, None], start=_HEADER_ROWS):
+                mine = _row_of(now, muscle)
+                former = _row_of(ai, muscle)
+                note = cut_note(mine) if mine is not None else ""
+                self._cell(row, _NAME_COLUMN).setToolTip(note)
+                for number, measure in enumerate(MEASURES):
+                    self._set_triple(row, 1 + 3 * number, measure, former, mine)
+            for number, group in enumerate(MuscleGroup):
+                entry = now.asymmetry[group] if now is not None else None
+                text = "\N{EM DASH}"
+                if entry is not None:
+                    larger = entry.larger.value[0].upper() + " " if entry.larger else ""
+                    text = f"{larger}+{entry.percent:.1f} %"
+                self._cell(_HEADER_ROWS + 2 * number, _ASYMMETRY_COLUMN).setText(text)
+        finally:
+            self.setUpdatesEnabled(True)
+
+    def _set_triple(
+        self,
+        row: int,
+        column: int,
+        measure: Measure,
+        former: MuscleMeasure | None,
+        mine: MuscleMeasure | None,
+    ) -> None:
+        before, after = value_of(measure, former), value_of(measure, mine)
+        if former is not None and mine is not None and before is None and after is not None:
+            before_shown: float | None = 0.0 if measure.unit in ("ml", "cm2") else None
+        else:
+            before_shown = before
+        after_shown = after
+        if former is not None and present(former) and after is None and before is not None:
+            after_shown = 0.0 if measure.unit in ("ml", "cm2") else None
+        difference = (
+            after_shown - before_shown
+            if after_shown is not None and before_shown is not None
+            else None
+        )
+        self._set_text(row, column, format_number(before_shown, measure.decimals))
+        self._set_text(row, column + 1, format_number(after_shown, measure.decimals))
+        delta = format_number(difference, measure.decimals, signed=True)
+        cell = self._set_text(row, column + 2, delta)
+        if delta.startswith("+"):
+            cell.setForeground(QBrush(_MORE))
+        elif delta.startswith(MINUS):
+            cell.setForeground(QBrush(_LESS))
+        else:
+            cell.setData(Qt.ItemDataRole.ForegroundRole, None)
+
+    def _set_text(self, row: int, column: int, text: str) -> QTableWidgetItem:
+        cell = self._cell(row, column)
+        if cell.text() != text:  # an equal text would still cost a repaint
+            cell.setText(text)
+        return cell
+
+    def _on_double_click(self, row: int, column: int) -> None:
+        if self._now is None or row < _HEADER_ROWS:
+            return
+        muscle = [*MUSCLES, None][row - _HEADER_ROWS]
+        measure = _row_of(self._now, muscle)
+        if measure is not None and measure.max_csa_slice is not None:
+            self.slice_requested.emit(measure.max_csa_slice)
+
+
+def _row_of(measurement: Measurement | None, muscle: Muscle | None) -> MuscleMeasure | None:
+    if measurement is None:
+        return None
+    return measurement.total if muscle is None else measurement.muscles[muscle]
+
+
+def _swatch(muscle: Muscle) -> QIcon:
+    pixmap = QPixmap(10, 10)
+    red, green, blue = muscle_rgb(muscle)
+    pixmap.fill(QColor.fromRgbF(red, green, blue))
+    return QIcon(pixmap)

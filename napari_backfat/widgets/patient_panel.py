@@ -1,0 +1,143 @@
+"""The form about the person: what the risk models read, each field may stay unknown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.patient import MINUTES_PER_WEEK, VIGOROUS_MET, Patient
+
+_UNKNOWN = "unknown"
+_DIAGNOSES = (
+    ("diabetes", "Diabetes"),
+    ("dyslipidaemia", "Dyslipidaemia"),
+    ("osteoporosis", "Osteoporosis"),
+    ("osteoarthritis", "Osteoarthritis"),
+)
+
+
+class PatientPanel(QWidget):
+    """Form for `Patient`.
+
+    Signals
+    -------
+    patient_changed(Patient)
+        A valid set of entries; a contradictory one is explained in the form instead.
+    """
+
+    patient_changed = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        form = QFormLayout()
+        form.setVerticalSpacing(4)
+        self.age = _number(120, 0, " years", "Age at the scan")
+        self.sex = _choice((("female", "female"), ("male", "male")), "Sex as recorded")
+        self.moderate = _number(
+            MINUTES_PER_WEEK, 0, " min/week", "Moderate activity at work, on the way and at leisure"
+        )
+        self.vigorous = _number(
+            MINUTES_PER_WEEK, 0, " min/week", "Vigorous activity at work, on the way and at leisure"
+        )
+        self.met = _number(
+            VIGOROUS_MET * MINUTES_PER_WEEK,
+            0,
+            " MET-min/week",
+            "Enter this instead of the minutes if it is known. "
+            "MET-min = 4 x moderate + 8 x vigorous minutes (GPAQ).",
+        )
+        form.addRow("Age", self.age)
+        form.addRow("Sex", self.sex)
+        form.addRow("Moderate activity", self.moderate)
+        form.addRow("Vigorous activity", self.vigorous)
+        form.addRow("or total", self.met)
+        self.activity_note = QLabel()
+        self.activity_note.setWordWrap(True)
+        form.addRow("", self.activity_note)
+        self.diagnoses: dict[str, QComboBox] = {}
+        for key, label in _DIAGNOSES:
+            box = _choice((("yes", True), ("no", False)), f"{label}, diagnosed by a doctor")
+            self.diagnoses[key] = box
+            form.addRow(label, box)
+        self.problem = QLabel()
+        self.problem.setWordWrap(True)
+        self.problem.setStyleSheet("color: #FFB25C;")
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.problem)
+        layout.addStretch(1)
+        for spin in (self.age, self.moderate, self.vigorous, self.met):
+            spin.valueChanged.connect(self._on_entry)
+        for combo in (self.sex, *self.diagnoses.values()):
+            combo.currentIndexChanged.connect(self._on_entry)
+
+    def entries(self) -> dict[str, Any]:
+        """Return what stands in the form, unknown fields as None."""
+        return {
+            "age_years": _value(self.age),
+            "sex": self.sex.currentData(),
+            "moderate_min_per_week": _value(self.moderate),
+            "vigorous_min_per_week": _value(self.vigorous),
+            "met_min_per_week": _value(self.met),
+            **{key: box.currentData() for key, box in self.diagnoses.items()},
+        }
+
+    def set_patient(self, patient: Patient) -> None:
+        """Show a patient without announcing it as an entry."""
+        values = patient.model_dump(mode="json")
+        boxes = {
+            "age_years": self.age,
+            "moderate_min_per_week": self.moderate,
+            "vigorous_min_per_week": self.vigorous,
+            "met_min_per_week": self.met,
+        }
+        widgets = [*boxes.values(), self.sex, *self.diagnoses.values()]
+        for widget in widgets:
+            widget.blockSignals(True)
+        for key, box in boxes.items():
+            box.setValue(box.minimum() if values[key] is None else values[key])
+        self.sex.setCurrentIndex(max(0, self.sex.findData(values["sex"])))
+        for key, combo in self.diagnoses.items():
+            combo.setCurrentIndex(max(0, combo.findData(values[key])))
+        for widget in widgets:
+            widget.blockSignals(False)
+        self.problem.clear()
+        self.activity_note.setText(patient.activity_formula)
+
+    def _on_entry(self, _: Any = None) -> None:
+        try:
+            patient = Patient.parse(self.entries())
+        except BackfatError as error:
+            self.problem.setText(str(error))
+            return
+        self.problem.clear()
+        self.activity_note.setText(patient.activity_formula)
+        self.patient_changed.emit(patient)
+
+
+def _number(maximum: float, decimals: int, suffix: str, tip: str) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setDecimals(decimals)
+    box.setRange(-1, maximum)  # the lowest value stands for "unknown"
+    box.setSpecialValueText(_UNKNOWN)
+    box.setSuffix(suffix)
+    box.setValue(-1)
+    box.setToolTip(tip)
+    box.setKeyboardTracking(False)
+    return box
+
+
+def _value(box: QDoubleSpinBox) -> float | None:
+    return None if box.value() < 0 else float(box.value())
+
+
+def _choice(entries: tuple[tuple[str, Any], ...], tip: str) -> QComboBox:
+    box = QComboBox()
+    box.addItem(_UNKNOWN, None)
+    for text, data in entries:
+        box.addItem(text, data)
+    box.setToolTip(tip)
+    return box

@@ -1,0 +1,108 @@
+"""AI segmentation: device, run, progress, cancel, and what the AI says about its own result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class SegmentPanel(QWidget):
+    """Run and cancel; the progress bar serves every long job of the window.
+
+    Signals
+    -------
+    run_clicked(), cancel_clicked()
+    device_chosen(str)
+        "auto", "cpu", "cuda" or "mps".
+    """
+
+    run_clicked = Signal()
+    cancel_clicked = Signal()
+    device_chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.run = QPushButton("Segment muscles with AI")
+        self.run.setToolTip("Find the eight muscles; runs on this computer only (Ctrl+R)")
+        self.run.clicked.connect(lambda: self.run_clicked.emit())
+        self.device = QComboBox()
+        self.device.setToolTip("Where the network runs")
+        self.device.currentTextChanged.connect(self.device_chosen)
+        self.device_note = QLabel()
+        self.device_note.setWordWrap(True)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(12)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop now; nothing of the case is changed (Esc)")
+        self.cancel.clicked.connect(lambda: self.cancel_clicked.emit())
+        self.stage = QLabel()
+        self.stage.setWordWrap(True)
+        self.result = QLabel()
+        self.result.setWordWrap(True)
+        self.result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        grid.addWidget(self.run, 0, 0)
+        grid.addWidget(self.device, 0, 1)
+        grid.addWidget(self.bar, 1, 0)
+        grid.addWidget(self.cancel, 1, 1)
+        grid.setColumnStretch(0, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(3)
+        layout.addLayout(grid)
+        layout.addWidget(self.stage)
+        layout.addWidget(self.device_note)
+        layout.addWidget(self.result)
+        self.set_idle()
+
+    def set_devices(self, names: Sequence[str]) -> None:
+        """Offer these devices, the first one chosen."""
+        self.device.clear()
+        self.device.addItems(list(names))
+
+    def set_busy(self, title: str) -> None:
+        """Show that a job runs."""
+        self.run.setEnabled(False)
+        self.device.setEnabled(False)
+        self.cancel.setEnabled(True)
+        self.bar.setVisible(True)
+        self.cancel.setVisible(True)
+        self.bar.setValue(0)
+        self.stage.setText(title)
+        self.stage.setVisible(True)
+
+    def set_progress(self, fraction: float, text: str) -> None:
+        """Move the bar to a fraction 0..1 and show the stage."""
+        self.bar.setValue(int(1000 * fraction))
+        self.stage.setText(text)
+
+    def set_idle(self, text: str = "") -> None:
+        """Show that no job runs, with an optional closing sentence."""
+        self.run.setEnabled(True)
+        self.device.setEnabled(True)
+        self.cancel.setVisible(False)
+        self.bar.setVisible(False)
+        self.stage.setText(text)
+        self.stage.setVisible(bool(text))
+
+    def set_result(self, text: str, details: str) -> None:
+        """Show what the AI delivered; the details go into the tooltip."""
+        self.result.setText(text)
+        self.result.setToolTip(details)
+        self.result.setVisible(bool(text))
