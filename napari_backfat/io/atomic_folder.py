@@ -189,7 +189,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_bytes())
+        manifest: Any = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -204,7 +204,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
             f"{folder} was saved by another version (schema {manifest.get('schema_version')}, "
             f"this program reads {SCHEMA_VERSION}); open it with a newer napari-backfat."
         )
-    return manifest
+    return dict(manifest)
 
 
 def find_file(folder: Path, name: str, sha256: str) -> tuple[Path | None, bool]:

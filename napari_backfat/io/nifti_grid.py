@@ -48,6 +48,12 @@ class NiftiGrid(FileGrid):
     version: int = 1
     template: bytes = b""
 
+    @property
+    def oriented(self) -> bool:
+        """Whether the header says how the patient lies (a qform or sform code is set)."""
+        header = self.new_header()
+        return bool(header["qform_code"] != 0 or header["sform_code"] != 0)
+
     def new_header(self) -> Any:
         """Return a nibabel header with this grid's shape and spatial fields."""
         kind = _nifti.Nifti1Header if self.version == 1 else _nifti.Nifti2Header

@@ -1,0 +1,83 @@
+"""The file formats that can be opened: one table, one place to add another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_backfat.io.nifti import Loaded, read_nifti
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.volume import Contrast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of image file.
+
+    Attributes
+    ----------
+    description : str
+        For messages and file dialogs.
+    endings : tuple of str
+        Endings of its file names, in lower case, for file dialogs.
+    can_read : callable
+        Whether a path is of this format; looks at the name only, so that it may be asked often.
+    read : callable
+        Read the path with a given contrast; raises `BackfatError`.
+    """
+
+    description: str
+    endings: tuple[str, ...]
+    can_read: Callable[[Path], bool]
+    read: Callable[[Path, Contrast], Loaded]
+
+
+def _has_nifti_ending(path: Path) -> bool:
+    return path.name.lower().endswith((".nii", ".nii.gz"))
+
+
+FORMATS: dict[str, Format] = {
+    "nifti": Format("NIfTI image", (".nii", ".nii.gz"), _has_nifti_ending, read_nifti),
+}
+"""Every format by its short name; the first that can read a path is used."""
+
+
+def format_of(path: str | Path) -> Format | None:
+    """Return the format of a path, or None if no format takes it."""
+    path = Path(path)
+    return next((f for f in FORMATS.values() if f.can_read(path)), None)
+
+
+def read_image(path: str | Path, contrast: Contrast = Contrast.UNKNOWN) -> Loaded:
+    """Read one image of any known format.
+
+    Parameters
+    ----------
+    path : str or Path
+        Image file.
+    contrast : Contrast, optional
+        What the image shows, if known.
+
+    Returns
+    -------
+    Loaded
+        The image and what there is to say about it.
+
+    Raises
+    ------
+    BackfatError
+        If there is no such file, no format takes it, or it cannot be used.
+    """
+    path = Path(path)
+    chosen = format_of(path)
+    if chosen is None:
+        if not path.exists():
+            raise BackfatError(f"There is no file {path}.")
+        known = ", ".join(e for f in FORMATS.values() for e in f.endings)
+        what = "a folder" if path.is_dir() else "a file of a kind that cannot be opened"
+        raise BackfatError(f"{path} is {what}; choose an image file ({known}).")
+    return chosen.read(path, contrast)
