@@ -22,7 +22,6 @@ MODERATE_MET = 4.0
 """MET-min credited per minute of moderate activity (GPAQ analysis guide, WHO)."""
 VIGOROUS_MET = 8.0
 """MET-min credited per minute of vigorous activity (GPAQ analysis guide, WHO)."""
-_MINUTES_LINK = "use either MET-min or minutes, or make them agree"
 
 
 class Sex(Enum):
@@ -98,12 +97,12 @@ class Patient(BaseModel):
                 f"moderate and vigorous minutes exceed the week's {MINUTES_PER_WEEK:,}"
             )
         computed = self._met_from_minutes()
-        if self.met_min_per_week is not None and computed is not None:
-            if abs(computed - self.met_min_per_week) > 1.0:
-                raise ValueError(
-                    f"{self.met_min_per_week:g} MET-min/week contradicts 4 x moderate + 8 x "
-                    f"vigorous minutes = {computed:g}: {_MINUTES_LINK}"
-                )
+        given = self.met_min_per_week
+        if given is not None and computed is not None and abs(computed - given) > 1.0:
+            raise ValueError(
+                f"{given:g} MET-min/week contradicts 4 x moderate + 8 x vigorous minutes = "
+                f"{computed:g}: use one of the two, or make them agree"
+            )
         return self
 
     def _met_from_minutes(self) -> float | None:

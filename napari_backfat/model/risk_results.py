@@ -171,7 +171,7 @@ class AbsoluteEstimate:
     interval : Interval or None
         Its 95 % interval, ends as fractions 0..1 (not capped: it shows how little is known).
     capped : bool
-        Whether the calculation gave more than `cap`; then read "at least".
+        Whether the calculation gave more than `cap`; no higher value is stated then.
     cap : float or None
         Highest probability the model is allowed to state.
     base_log_odds : float or None

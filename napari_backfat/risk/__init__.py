@@ -1,0 +1,1 @@
+"""Measurement and patient in, risk estimate with its evidence out."""
