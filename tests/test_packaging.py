@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import pkgutil
 import subprocess
 import sys
 import zipfile
 from email.parser import BytesParser
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, packages_distributions
 
 import pytest
 import yaml
 from npe2 import PluginManifest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import napari_backfat
 from tests.conftest import REPOSITORY
@@ -69,9 +72,6 @@ def test_constraints_pin_every_requirement() -> None:
 
 
 def _name(requirement: str) -> str:
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
     return canonicalize_name(Requirement(requirement.strip()).name)
 
 
@@ -121,3 +121,25 @@ def test_wheel_metadata_names_framework_and_entry_points(wheel: zipfile.ZipFile)
     text = wheel.read(scripts).decode()
     assert "napari-backfat = napari_backfat:napari.yaml" in text
     assert "napari-backfat = napari_backfat.cli:main" in text
+
+
+def test_every_imported_package_is_required() -> None:
+    config = configparser.ConfigParser()
+    config.read(REPOSITORY / "setup.cfg", encoding="utf-8")
+    required = {_name(line) for line in config["options"]["install_requires"].split("\n") if line}
+    providers = packages_distributions()
+    undeclared = {}
+    for module in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            for imported in _imported(node) - sys.stdlib_module_names - {"napari_backfat"}:
+                if not required & {canonicalize_name(n) for n in providers.get(imported, ())}:
+                    undeclared[imported] = module.relative_to(REPOSITORY).as_posix()
+    assert undeclared == {}
+
+
+def _imported(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name.split(".")[0] for alias in node.names}
+    if isinstance(node, ast.ImportFrom):
+        return {(node.module or "").split(".")[0]}
+    return set()
