@@ -116,6 +116,7 @@ def make_anatomy(
     water, fat = (np.empty(grid.shape, np.float32) for _ in range(2))
     table_w, table_f = _tables(params)
     for z in range(grid.shape[0]):
+        mottle = body.mottle(grid, z)
         parts_w, parts_f = [], []
         for k in range(z * deep, (z + 1) * deep):
             w, f = table_w[sub_labels[k]], table_f[sub_labels[k]]
@@ -125,7 +126,7 @@ def make_anatomy(
             f.ravel()[textures[k][0]] = total * share
             parts_w.append(w)
             parts_f.append(f)
-        water[z], fat[z] = _mean(parts_w, fine), _mean(parts_f, fine)
+        water[z], fat[z] = _mean(parts_w, fine) * mottle, _mean(parts_f, fine) * mottle
         labels[z] = _commonest(sub_labels[z * deep : (z + 1) * deep], fine)
     total = water + fat
     fraction = np.where(total > 0.03, fat / np.maximum(total, np.float32(1e-6)), np.float32(0))
@@ -169,10 +170,10 @@ class _Body:
         z_mm = float(down[::stride, ::stride][near])
         level = 3 + z_mm / p.level_height_mm
         if p.ripple_mm > 0:
-            wide, narrow = p.ripple_mm, 0.35 * p.ripple_mm
+            wide, narrow = p.ripple_mm, 0.5 * p.ripple_mm
             shift = [
                 wide * self._noise.at(z_mm, cy, cx, (80, 60, 60), n)
-                + narrow * self._noise.at(z_mm, cy, cx, (40, 22, 22), n + 1)
+                + narrow * self._noise.at(z_mm, cy, cx, (35, 20, 20), n + 1)
                 for n in (10, 12)
             ]
             x = x + spread(shift[0], stride, x.shape)
@@ -186,6 +187,22 @@ class _Body:
         x, y = (x - np.float32(bow)) * inverse, y * inverse
         plane = Plane(c * x - s * y, s * x + c * y, trunk_x, level)
         return plane, z_mm
+
+    def mottle(self, grid: Geometry, z: int) -> NDArray[np.float32]:
+        """Relative density variation inside all tissues (mean about 1); fat fractions stay."""
+        _, ny, nx = grid.shape
+        dz, dy, dx = grid.spacing_mm
+        stride = max(1, int(2.0 / min(dy, dx)))
+        rows, columns = np.arange(0, ny, stride)[:, None], np.arange(0, nx, stride)[None, :]
+        a = grid.affine[:3]
+        left, back, down = (
+            a[i, 3] + a[i, 0] * z + a[i, 1] * rows + a[i, 2] * columns for i in range(3)
+        )
+        coarse = 0.035 * self._noise.at(down, back, left, (14, 7, 7), 27)
+        coarse = coarse + 0.03 * self._noise.at(down, back, left, (40, 30, 30), 28)
+        strand = self._noise.at(down, back, left, (50, 24, 24), 29)
+        coarse = coarse - 0.07 * np.exp(-np.square(strand / 0.08))
+        return np.float32(1) + spread(coarse, stride, (ny, nx))
 
     def paint(self, plane: Plane, z_mm: float) -> None:
         """Paint all tissues of one plane."""

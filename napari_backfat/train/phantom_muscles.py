@@ -25,27 +25,37 @@ if TYPE_CHECKING:
 _U = (0.0, 0.05, 0.15, 0.30, 0.45, 0.60, 0.75, 0.90)
 _BACK = LevelTable(
     [
-        [42, 46, 51, 54, 54, 53, 49, 41],
-        [43, 47, 52, 55, 56, 54, 50, 41],
-        [44, 48, 53, 57, 57, 55, 50, 39],
-        [45, 49, 54, 58, 58, 55, 49, 37],
-        [45, 50, 55, 58, 57, 53, 46, 34],
-        [44, 49, 54, 55, 52, 48, 42, 33],
+        [42, 46, 51, 54, 55, 54, 51, 45],
+        [43, 47, 52, 56, 57, 55, 51, 44],
+        [44, 48, 53, 57, 58, 56, 51, 43],
+        [45, 49, 54, 58, 58, 56, 51, 42],
+        [45, 50, 55, 58, 57, 54, 48, 38],
+        [44, 49, 54, 55, 53, 49, 43, 34],
         [38, 44, 49, 50, 48, 45, 41, 36],
     ]
 )
 _FRONT = LevelTable(
     [
-        [22, 22, 22, 21, 19, 18, 20, 25],
-        [21, 21, 20, 18, 15, 13, 16, 22],
-        [20, 20, 19, 16, 13, 11, 13, 19],
-        [19, 19, 18, 14, 10, 8, 10, 16],
-        [18, 18, 17, 12, 7, 5, 6, 12],
-        [17, 17, 17, 14, 7, 2, 2, 8],
+        [22, 22, 22, 21, 20, 21, 25, 31],
+        [21, 21, 20, 18, 16, 17, 21, 28],
+        [20, 20, 19, 16, 13, 14, 19, 26],
+        [19, 19, 18, 14, 11, 12, 17, 24],
+        [18, 18, 17, 12, 7, 7, 11, 18],
+        [17, 17, 17, 14, 7, 3, 4, 11],
         [22, 22, 22, 22, 21, 20, 22, 26],
     ]
 )
-_RAPHE = LevelTable([[82, 31], [80, 30], [76, 28], [72, 26], [69, 23], [63, 20], [48, 31]])
+_RAPHE = LevelTable(
+    [
+        [82, 38],
+        [80, 36],
+        [77, 34],
+        [74, 32],
+        [70, 28],
+        [64, 23],
+        [48, 31],
+    ]
+)
 _SEPTUM_V = (0.0, 0.25, 0.5, 0.75, 1.0)
 _SEPTUM = LevelTable(
     [
@@ -61,23 +71,23 @@ _SEPTUM = LevelTable(
 # Centre x, y, half width, half depth, tilt.
 _PSOAS = LevelTable(
     [
-        [24, -3, 0.0, 0.0, 8],
-        [27.5, -5, 5.0, 12.5, 8],
-        [32, -8, 8.5, 17, 10],
-        [38, -11, 12.5, 20, 12],
-        [43.5, -15, 17, 21.5, 14],
-        [48, -22, 20, 21, 10],
-        [55, -33, 19.5, 20, 0],
+        [23, -3, 0.0, 0.0, 8],
+        [24.0, -4, 7.0, 14, 8],
+        [27.5, -7, 11, 18.5, 10],
+        [33.0, -11, 15.5, 22, 12],
+        [39.0, -15.5, 19.2, 23.5, 14],
+        [44.5, -23, 20.8, 22.5, 10],
+        [53, -34, 19.5, 20.5, 0],
     ]
 )
 _QUADRATUS = LevelTable(
     [
-        [40, 18, 12, 2.8, 24],
-        [45, 16, 17.5, 4.2, 20],
-        [50.5, 13.5, 19, 5.4, 15],
-        [58, 10.5, 19.5, 6.6, 9],
-        [67, 6.5, 18, 7.8, 3],
-        [78, 0, 10, 4, 0],
+        [40, 15, 12, 3.2, 24],
+        [45, 12, 17.5, 5.4, 20],
+        [50.5, 9, 19, 6.8, 16],
+        [58, 7, 19.5, 8.2, 14],
+        [67, 3.5, 18.5, 9.4, 10],
+        [78, -1, 12, 7, 6],
         [80, 0, 0, 0, 0],
     ]
 )
@@ -143,7 +153,7 @@ def _paint_compartment(
     labels[within & (y >= back) & (y < back + 1.3)] = tissue.FASCIA
     inside = within & (y > front) & (y < back)
     fat = params.mean_fat(muscle_of(MuscleGroup.MULTIFIDUS, side))
-    cleft = np.float32(0.35 + 3.0 * fat) * (np.float32(1.3) - v)
+    cleft = np.float32(0.15 + 3.0 * fat) * (np.float32(1.3) - v)
     labels[inside & (side_x > septum + cleft)] = muscle_class(
         muscle_of(MuscleGroup.ERECTOR_SPINAE, side)
     )
@@ -194,17 +204,24 @@ def fat_texture(
     places = np.flatnonzero(plane.labels > MUSCLE_BASE)
     x, y = plane.x.ravel()[places], plane.y.ravel()[places]
     muscle = plane.labels.ravel()[places] - MUSCLE_BASE
-    # Streaks are the places where a smooth function crosses zero: thin curved sheets.
-    large = noise.at(z_mm, y, x, (45, 11, 8), 0)
-    small = noise.at(z_mm, y, x, (28, 6, 5), 1)
-    streak = np.exp(-np.square(large / np.float32(0.22)))
-    streak = np.maximum(streak, np.float32(0.8) * np.exp(-np.square(small / np.float32(0.2))))
-    diffuse = noise.at(z_mm, y, x, (50, 22, 22), 2)
-    strength = noise.at(z_mm, y, x, (40, 16, 16), 3)
-    k = np.float32(params.streakiness)
-    preference = k * streak * (1 + np.float32(0.5) * strength) + (np.float32(1.15) - k) * (
-        np.float32(0.45) * diffuse
+    # Streaks are the places where a smooth function crosses zero: thin sheets. The function is
+    # stretched along the septa, which run differently in each muscle.
+    angle = _SEPTA_ANGLE[(muscle - 1) // 2]
+    side_x = np.abs(x)
+    along = side_x * np.sin(angle) + y * np.cos(angle)
+    across = (side_x * np.cos(angle) - y * np.sin(angle)) * np.sign(x)
+    large = noise.at(z_mm, along, across, (60, 34, 9), 0)
+    small = noise.at(z_mm, along, across, (35, 16, 5), 1)
+    streak = np.exp(-np.square(large / np.float32(0.20)))
+    streak = np.maximum(streak, np.float32(0.75) * np.exp(-np.square(small / np.float32(0.22))))
+    diffuse = noise.at(z_mm, y, x, (50, 18, 18), 2) + np.float32(0.6) * noise.at(
+        z_mm, along, across, (30, 9, 4), 4
     )
+    strength = noise.at(z_mm, y, x, (40, 14, 14), 3)
+    k = np.float32(params.streakiness)
+    preference = k * streak * np.clip(np.float32(0.7) + np.float32(0.7) * strength, 0.0, 2.0) + (
+        np.float32(1.15) - k
+    ) * (np.float32(0.45) * diffuse)
     back_muscle = muscle <= Muscle.ERECTOR_SPINAE_RIGHT
     medial = np.clip(1 - np.abs(x) / 40, 0, 1)
     deep = np.clip((26 - y) / 14, 0, 1)
@@ -258,7 +275,9 @@ def calibrate_fat(
     return fraction
 
 
-_LEAN, _FATTY, _SOFT = np.float32(0.015), np.float32(0.93), np.float32(0.13)
+# Direction of the septa: degrees from the front-back axis, towards the side at the back.
+_SEPTA_ANGLE = np.radians([-35.0, 20.0, 45.0, 75.0]).astype(np.float32)
+_LEAN, _FATTY, _SOFT = np.float32(0.02), np.float32(0.92), np.float32(0.17)
 
 
 def _fill(g: NDArray[np.float32], cut: NDArray[np.float32] | float) -> NDArray[np.float32]:

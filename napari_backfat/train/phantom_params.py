@@ -68,6 +68,8 @@ class PhantomParams:
         Subcutaneous fat over the flanks, 6..50 mm.
     belly_mm : float
         Forward reach of the abdominal wall beyond a flat belly, 0..70 mm.
+    visceral_fat : float
+        Fat around and between the abdominal organs, 0 (hardly any) .. 1 (much).
     mf_fat, es_fat, psoas_fat, ql_fat : float
         Mean fat fraction of each muscle over L1-L5, 0.02..0.6.
     caudal_gain : float
@@ -102,6 +104,7 @@ class PhantomParams:
     hip_width: float = 0.4
     subcutaneous_mm: float = 18.0
     belly_mm: float = 20.0
+    visceral_fat: float = 0.4
     mf_fat: float = 0.20
     es_fat: float = 0.13
     psoas_fat: float = 0.055
@@ -126,14 +129,17 @@ class PhantomParams:
 
     def fat_profile(self, muscle: Muscle, level: float) -> float:
         """Wanted fat fraction of one muscle at a level (1 = L1 .. 5 = L5), 0..0.85."""
-        gain = self.caudal_gain * (1.0, 1.0, 0.3, 0.5)[(muscle - 1) // 2]
-        relative = np.interp(level, _LEVELS, _RELATIVE_FAT)
+        group = (muscle - 1) // 2
+        gain = self.caudal_gain * (1.0, 1.0, 0.3, 0.5)[group]
+        relative = np.interp(level, _LEVELS, _RELATIVE_FAT) / _AREA_WEIGHTED[group]
         return float(np.clip(self.mean_fat(muscle) * (1 + gain * (relative - 1)), 0.01, 0.85))
 
 
 _LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 # L1-L3 alike, L4 near the mean, L5 about 1.8 times the mean: Crawford 2016 (10.3174/ajnr.A4596).
 _RELATIVE_FAT = (0.66, 0.72, 0.76, 0.84, 1.10, 1.75, 2.1)
+# Mean of the row above over L1-L5, weighted with the area of each muscle at each level.
+_AREA_WEIGHTED = (1.17, 0.96, 1.21, 0.98)
 
 
 def draw_params(
@@ -174,6 +180,7 @@ def draw_params(
         hip_width=float(np.clip(rng.normal(0.75 if woman else 0.2, 0.2), 0, 1)),
         subcutaneous_mm=float(np.clip(thickness, 6, 50)),
         belly_mm=float(np.clip(rng.normal(15 + 4 * older + 0.6 * thickness, 14), 0, 70)),
+        visceral_fat=float(np.clip(0.4 + 0.1 * older + rng.normal(0, 0.25), 0, 1)),
         mf_fat=float(np.clip(mf * spread * own[0], 0.03, 0.60)),
         es_fat=float(np.clip(es * spread * own[1], 0.025, 0.55)),
         psoas_fat=float(np.clip(0.052 * spread**0.5 * own[2], 0.02, 0.25)),

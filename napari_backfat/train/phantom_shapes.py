@@ -197,17 +197,16 @@ def spread(coarse: NDArray[np.float32], stride: int, shape: tuple[int, ...]) -> 
     shape : tuple of int
         (Y, X) of the whole plane.
     """
-    weights = []
-    for n_fine, n_coarse in zip(shape, coarse.shape, strict=True):
-        place = np.minimum(np.arange(n_fine) / stride, n_coarse - 1)
-        low = np.minimum(place.astype(int), max(0, n_coarse - 2))
-        matrix = np.zeros((n_fine, n_coarse), np.float32)
-        rows = np.arange(n_fine)
-        matrix[rows, low] = 1 - (place - low)
-        if n_coarse > 1:
-            matrix[rows, low + 1] = place - low
-        weights.append(matrix)
-    return np.asarray(weights[0] @ coarse @ weights[1].T, np.float32)
+    result = coarse
+    for axis in (0, 1):
+        place = np.minimum(np.arange(shape[axis]) / stride, coarse.shape[axis] - 1)
+        low = np.minimum(place.astype(np.intp), max(0, coarse.shape[axis] - 2))
+        high = np.minimum(low + 1, coarse.shape[axis] - 1)
+        part = (place - low).astype(np.float32)
+        part = part[:, None] if axis == 0 else part[None, :]
+        below = result.take(low, axis=axis)
+        result = below + part * (result.take(high, axis=axis) - below)
+    return np.asarray(result, np.float32)
 
 
 class Noise:
@@ -224,6 +223,8 @@ class Noise:
         Centres of bowel loops, (z, y, x) in reference millimetres.
     loop_content : ndarray, float32
         What each loop holds, 0..1.
+    loop_size : ndarray, float32
+        How wide each loop is, 0..1.
     """
 
     def __init__(self, seed: int) -> None:
@@ -236,6 +237,7 @@ class Noise:
         points = points + rng.uniform(-0.42, 0.42, points.shape) * [step for _, _, step in _LOOPS]
         self.loop_tree = cKDTree(points)
         self.loop_content = rng.random(len(points)).astype(np.float32)
+        self.loop_size = rng.random(len(points)).astype(np.float32)
 
     def at(
         self, z: float | Plane32, y: Plane32, x: Plane32, size_mm: Sequence[float], which: int

@@ -17,9 +17,10 @@ _BODY_HALF_DEPTH = LevelTable([15.3, 15.5, 16.2, 16.8, 17, 17, 15])
 _SPINOUS_TIP = LevelTable([42, 42, 43, 44, 43, 38, 30])
 _TRANSVERSE_TIP = LevelTable([24, 34, 40, 46, 42, 42, 40])
 _PEDICLE_HALF = LevelTable([3.8, 4.0, 4.3, 5.0, 6.0, 8.0, 9.0])
+# Half height of a vertebral body in level units; the rest is disc.
+_BODY_HALF_HEIGHT = LevelTable([0.395, 0.385, 0.375, 0.368, 0.362, 0.362, 0.4])
 _CANAL_HALF_WIDTH = LevelTable([10, 10.5, 11, 11.3, 11.8, 13, 13])
 
-_BODY = 0.365  # half height of a vertebral body in level units; the rest is disc
 _ENDPLATE = 0.03
 
 
@@ -62,26 +63,27 @@ def paint_spine(plane: Plane, tilt_deg: float, height_mm: float) -> None:
 def _paint_bodies(plane: Plane, slope: float) -> None:
     """Vertebral bodies and discs, cut along their own tilted end plates."""
     t = plane.level
+    body = float(_BODY_HALF_HEIGHT(t))
     a, b = float(_BODY_HALF_WIDTH(t)), float(_BODY_HALF_DEPTH(t))
     centre_y = -8.5 - b
-    found = plane.ellipse((0.0, centre_y), (a * 1.1, b * 1.1), 0.0, 2.6)
+    found = plane.ellipse((0.0, centre_y), (a * 1.1, b * 1.1), 0.0, 2.25)
     if found is None:
         return
     box, radius = found
     x, y = plane.x[box], plane.y[box]
     radius = radius * np.float32(1.1)
     # The back of the body is hollow towards the canal.
-    radius += np.float32(0.12) * np.exp(-np.square(x / np.float32(11))) * (y > centre_y + 0.5 * b)
+    radius += np.float32(0.16) * np.exp(-np.square(x / np.float32(12))) * (y > centre_y + 0.3 * b)
     local = np.float32(t) + (y - np.float32(centre_y)) * np.float32(slope)
     local += np.float32(centre_y * slope * 0.35)
     v = np.abs(local - np.round(local))
     v[local > 5.63] = 0.0  # sacral segments are fused
     labels = plane.labels[box]
-    waist = 1 - 0.07 * np.cos(np.minimum(v / np.float32(_BODY), 1) * np.float32(np.pi / 2)) ** 2
-    is_body = v < _BODY
+    waist = 1 - 0.07 * np.cos(np.minimum(v / np.float32(body), 1) * np.float32(np.pi / 2)) ** 2
+    is_body = v < body
     inside = is_body & (radius <= waist)
     labels[inside] = TissueClass.CORTICAL_BONE
-    core = inside & (radius <= waist - 1.3 / b) & (v < _BODY - _ENDPLATE)
+    core = inside & (radius <= waist - 1.3 / b) & (v < body - _ENDPLATE)
     labels[core] = TissueClass.MARROW
     vein = core & (v < 0.05) & (np.abs(x) < 1.3) & (y > centre_y + 2)
     labels[vein] = TissueClass.BLOOD
@@ -89,7 +91,7 @@ def _paint_bodies(plane: Plane, slope: float) -> None:
     labels[disc] = TissueClass.ANNULUS
     nucleus_y = (y - np.float32(centre_y + 1.5)) / np.float32(0.58 * b)
     nucleus = disc & (np.square(x / np.float32(0.62 * a)) + np.square(nucleus_y) < 1)
-    labels[nucleus & (v > _BODY + 0.02)] = TissueClass.NUCLEUS
+    labels[nucleus & (v > body + 0.02)] = TissueClass.NUCLEUS
 
 
 def _paint_canal(plane: Plane, w: float) -> None:

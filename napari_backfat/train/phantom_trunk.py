@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_backfat.train.phantom_shapes import Noise, Plane
 
 _CENTRE_Y = -35.0
+_WALL_BACK = 80.0
 _WALL_HALF_WIDTH = LevelTable([134, 133, 132, 133, 137, 142, 142])
 _HIP = LevelTable([0, 0, 4, 11, 21, 34, 40])
 _BACK_FAT = LevelTable([0.3, 0.32, 0.4, 0.6, 0.95, 1.35, 1.5])
@@ -57,7 +58,7 @@ def paint_trunk(
     side = np.abs(x)
     half = float(_WALL_HALF_WIDTH(t))
     front = 76.0 + params.belly_mm * float(_BELLY(t)) + front_shift
-    wall = _radius(side, y, half, front, 72.0, 2.0)
+    wall = _radius(side, y, half, front, _WALL_BACK, 2.0)
     skin = _radius(
         side,
         y + np.float32(7.0) * np.exp(-np.square(x / np.float32(13))) * (y > 0),
@@ -69,8 +70,9 @@ def paint_trunk(
     distance = np.sqrt(x * x + y * y)
     labels = plane.labels
     labels[:] = TissueClass.VISCERAL_FAT
-    _paint_bowel(plane, noise, z_mm, wall)
+    _paint_bowel(plane, params, noise, z_mm, wall)
     _paint_organs(plane, params)
+    _paint_liver_vessels(plane, noise, z_mm)
     angle = np.degrees(np.arctan2(side, -y))
     thickness = _WALL_THICKNESS(angle)
     depth = (1 - wall) * distance / np.maximum(wall, np.float32(1e-3))
@@ -109,30 +111,46 @@ def _radius(
     return np.asarray((u**p + v**p) ** np.float32(1 / power), np.float32)
 
 
-def _paint_bowel(plane: Plane, noise: Noise, z_mm: float, wall: NDArray[np.float32]) -> None:
+def _paint_bowel(
+    plane: Plane, params: PhantomParams, noise: Noise, z_mm: float, wall: NDArray[np.float32]
+) -> None:
     """Fill the peritoneal cavity with loops: cells of scattered points, seams are mesentery."""
     step = max(1, round(2.5 / plane.pixel_mm))
     x, y = plane.trunk_x[::step, ::step], plane.y[::step, ::step]
-    inside = (wall[::step, ::step] < 0.92) & (y < _PERITONEUM(np.abs(x)))
+    lean = 1 - params.visceral_fat
+    limit = _PERITONEUM(np.abs(x)) + np.float32(9 * lean)
+    inside = (wall[::step, ::step] < 0.90 + 0.04 * lean) & (y < limit)
     if not inside.any():
         return
-    wobble = 5 * noise.at(z_mm, y[inside], x[inside], (25, 25, 25), 21)
-    points = np.stack(
-        [np.full(wobble.shape, z_mm, np.float32) + wobble, y[inside] - wobble, x[inside]], 1
-    )
+    bend = [7 * noise.at(z_mm, y[inside], x[inside], (30, 30, 30), n) for n in (21, 22, 23)]
+    points = np.stack([z_mm + bend[0], y[inside] + bend[1], x[inside] + bend[2]], 1)
     distance, which = noise.loop_tree.query(points, k=2)
-    gap = np.full(x.shape, -5.0, np.float32)
-    gap[inside] = distance[:, 1] - distance[:, 0]
-    content = np.full(x.shape, 0.0, np.float32)
-    content[inside] = noise.loop_content[which[:, 0]] + 0.25 * noise.at(
-        z_mm, y[inside], x[inside], (12, 9, 9), 22
+    # A loop is round where it has room and flattened where it meets its neighbour.
+    radius = 13 + 6 * lean + 4 * noise.loop_size[which[:, 0]]
+    depth = np.minimum(
+        distance[:, 1] - distance[:, 0] - 3 * params.visceral_fat, radius - distance[:, 0]
     )
+    gap = np.full(x.shape, -5.0, np.float32)
+    gap[inside] = depth
+    mottled = noise.at(z_mm, y[inside], x[inside], (10, 7, 7), 24)
+    content = np.zeros(x.shape, np.float32)
+    content[inside] = noise.loop_content[which[:, 0]] + 0.15 * mottled
     gap, content = (spread(a, step, plane.x.shape) for a in (gap, content))
     labels = plane.labels
-    labels[gap > 2.0] = TissueClass.BOWEL_WALL
-    core = gap > 6.0
-    labels[core & (content > 0.35)] = TissueClass.BOWEL_CONTENT
-    labels[core & (content > 0.88)] = TissueClass.GAS
+    labels[gap > 0.8] = TissueClass.BOWEL_WALL
+    core = gap > 4.0
+    labels[core & (content > 0.45)] = TissueClass.BOWEL_CONTENT
+    labels[core & (content > 0.93)] = TissueClass.GAS
+
+
+def _paint_liver_vessels(plane: Plane, noise: Noise, z_mm: float) -> None:
+    """Draw portal and hepatic veins: where two smooth functions are both near zero."""
+    liver = np.flatnonzero(plane.labels == TissueClass.LIVER)
+    if liver.size == 0:
+        return
+    x, y = plane.trunk_x.ravel()[liver], plane.y.ravel()[liver]
+    first, second = (noise.at(z_mm, y, x, (30, 30, 30), n) for n in (25, 26))
+    plane.labels.ravel()[liver[np.hypot(first, second) < 0.16]] = TissueClass.BLOOD
 
 
 def _paint_organs(plane: Plane, params: PhantomParams) -> None:
@@ -199,7 +217,7 @@ def _paint_ribs(plane: Plane, half: float, front: float) -> None:
         if not start < t < stop:
             continue
         angle = np.radians(np.interp(t, (-0.5, stop), (first, last)))
-        reach = front if angle < np.pi / 2 else 72.0
+        reach = front if angle < np.pi / 2 else _WALL_BACK
         x = (half - 9 - number) * np.sin(angle)
         y = _CENTRE_Y - (reach - 9) * np.cos(angle)
         for sign in (-1, 1):
@@ -215,22 +233,28 @@ def paint_pelvis(plane: Plane, params: PhantomParams) -> None:
         return
     tissue = TissueClass
     grow = min(1.0, below / 1.3)
-    back = (92 - 40 * grow, 12 + 36 * grow)
-    front = (100 + 22 * grow, 2 - 62 * grow)
-    thick = 3.5 + 2.5 * min(1.0, below / 0.3)
+    bend = 3 + 5 * grow
+    back = (90 - 36 * grow, 12 + 34 * grow)
+    front = (103 + 20 * grow, 4 - 60 * grow)
+    middle = ((back[0] + front[0]) / 2 + bend, (back[1] + front[1]) / 2 + 0.4 * bend)
+    thick = 2.5 + 2.5 * min(1.0, below / 0.5)
     for s in (-1, 1):
-        a, b = (s * back[0], back[1]), (s * front[0], front[1])
-        middle = (s * (back[0] + front[0]) / 2, (back[1] + front[1]) / 2)
+        corners = [(s * x, y) for x, y in (back, middle, front)]
         length = float(np.hypot(front[0] - back[0], front[1] - back[1])) / 2 + 8
         tilt = float(np.degrees(np.arctan2(front[1] - back[1], s * (front[0] - back[0]))))
-        if below > 0.15:
-            lateral = (middle[0] + s * (5 + 7 * grow), middle[1] + 4 * grow)
-            plane.paint_ellipse(tissue.OTHER_MUSCLE, lateral, (length * 0.9, 6 + 14 * grow), tilt)
-            medial = (middle[0] - s * (3 + 7 * grow), middle[1] - 6 * grow)
-            plane.paint_ellipse(tissue.OTHER_MUSCLE, medial, (length * 0.8, 4 + 9 * grow), tilt)
+        if below > 0.1:
+            gluteus = (s * (middle[0] + 3 + 6 * grow), middle[1] + 3 + 5 * grow)
+            plane.paint_ellipse(
+                tissue.OTHER_MUSCLE, gluteus, (length * 0.75, 4 + 15 * grow), tilt + s * 8
+            )
+            iliacus = (s * (middle[0] - 8 - 5 * grow), middle[1] - 9 * grow - 3)
+            plane.paint_ellipse(
+                tissue.OTHER_MUSCLE, iliacus, (length * 0.62, 2 + 8 * grow), tilt - s * 4
+            )
         if below > 0.9:
             plane.paint_ellipse(
                 tissue.OTHER_MUSCLE, (s * 62, 54 + 6 * grow), (30, 10 * (below - 0.6)), -s * 20
             )
-        plane.paint_capsule(tissue.CORTICAL_BONE, a, b, thick)
-        plane.paint_capsule(tissue.MARROW, a, b, thick - 1.6)
+        for label, radius in ((tissue.CORTICAL_BONE, thick), (tissue.MARROW, thick - 1.5)):
+            plane.paint_capsule(label, corners[0], corners[1], radius)
+            plane.paint_capsule(label, corners[1], corners[2], radius * 0.85)
