@@ -75,10 +75,10 @@ def pair_loaded(water: Loaded, fat: Loaded, *, accept_mismatch: bool = False) ->
     Voxels that held no number in one file are 0 in both images, so that they count as undefined
     and not as pure water or pure fat.
     """
-    if water.volume.source.sha256 == fat.volume.source.sha256:
+    if np.array_equal(water.volume.voxels, fat.volume.voxels):
         raise BackfatError(
-            f"{_name(water.volume)} and {_name(fat.volume)} are the same image; choose one water "
-            "and one fat image."
+            f"{_name(water.volume)} and {_name(fat.volume)} hold the same image; choose one "
+            "water and one fat image."
         )
     comparison = compare(water.volume, fat.volume)
     if comparison.relation is GridRelation.DIFFERENT_SHAPE or not comparison.can_accept:
@@ -122,8 +122,9 @@ def pair_loaded(water: Loaded, fat: Loaded, *, accept_mismatch: bool = False) ->
 def swap_hint(water: Volume, fat: Volume) -> str | None:
     """Return a warning if the two images look exchanged, else None.
 
-    Below the skin a trunk is fat, and most of what lies deeper is water. The warning appears only
-    if both are clearly the other way round in the middle slice.
+    Below the skin a trunk is fat, and most of what lies deeper is water. The warning appears if the
+    layer below the skin in the middle slice is clearly water, and more so than what lies deeper: a
+    person without fat under the skin raises no warning.
 
     Parameters
     ----------
@@ -140,8 +141,8 @@ def swap_hint(water: Volume, fat: Volume) -> str | None:
     core = (depth > 2 * _RING_MM[1]) & (total > 0)
     if ring.sum() < 50 or core.sum() < 50:
         return None
-    outside, inside = f[ring].sum() / total[ring].sum(), f[core].sum() / total[core].sum()
-    if outside < 0.4 and inside > 0.6:
+    outside, inside = (float(np.median(f[part] / total[part])) for part in (ring, core))
+    if outside < 0.3 and inside > outside + 0.3:
         return (
             f"The water image ({_name(water)}) and the fat image ({_name(fat)}) look exchanged: "
             "the layer under the skin is bright in the water image. Check before measuring."
