@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.masks import Masks
     from napari_backfat.model.volume import Scan, Volume
 
+_FAT_MAP = "fat map"
 _NAMES = {
     Contrast.WATER: "Water",
     Contrast.FAT: "Fat",
@@ -53,7 +54,7 @@ class CaseLayers:
     Attributes
     ----------
     images : dict of str to napari.layers.Image
-        By contrast value ("water", ...), plus "fat fraction" for a Dixon pair.
+        By contrast value ("water", ...), plus "fat map" where there is one.
     muscle, tissue : napari.layers.Labels
         The masks.
     binding : MaskBinding
@@ -74,15 +75,10 @@ class CaseLayers:
         self.images: dict[str, Image] = {}
         for volume in scan.images:
             self.images[volume.contrast.value] = _image_layer(volume, place)
-        if masks.fat_map.kind is FatMapKind.FAT_FRACTION:
-            self.images["fat fraction"] = Image(
-                masks.fat_map.values(),
-                name="Fat fraction",
-                colormap="inferno",
-                contrast_limits=(0.0, 1.0),
-                visible=False,
-                **place,
-            )
+        self._masks = masks
+        self._place = place
+        if masks.fat_map.kind is not FatMapKind.NONE:
+            self.images[_FAT_MAP] = self._fat_map_layer()
         self.tissue = Labels(
             masks.tissue,
             name="Tissue (lean / fat)",
@@ -108,6 +104,27 @@ class CaseLayers:
         self.binding = MaskBinding(masks, self.muscle, self.tissue, viewer.dims, schedule)
         self.letters = SideLetters(viewer, scan.geometry)
         viewer.layers.selection.active = self.tissue
+
+    def _fat_map_layer(self) -> Image:
+        fat_map = self._masks.fat_map
+        return Image(
+            fat_map.values(),
+            name=fat_map.kind.value.capitalize(),
+            colormap="inferno",
+            contrast_limits=(0.0, 1.0),
+            visible=False,
+            **self._place,
+        )
+
+    def update_fat_map(self) -> None:
+        """Show the masks' present fat map, which a single contrast gets only with its muscles."""
+        former = self.images.pop(_FAT_MAP, None)
+        if former is not None and former in self._viewer.layers:
+            self._viewer.layers.remove(former)
+        if self._masks.fat_map.kind is not FatMapKind.NONE:
+            layer = self._fat_map_layer()
+            self.images[_FAT_MAP] = layer
+            self._viewer.layers.insert(0, layer)
 
     def _show_axial(self, n_slices: int) -> None:
         dims = self._viewer.dims

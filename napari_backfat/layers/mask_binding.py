@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from napari_backfat.model.masks import Box
 
 _REFRESH_MS = 30
-_PATROL_MS = 250
+_PATROL_MS = 120
+_PATROL_VOXELS = 8_000_000
 
 
 class MaskBinding:
@@ -70,6 +71,7 @@ class MaskBinding:
         self._schedule = schedule
         self._muted = False
         self._write_follows = False
+        self._patrol_slice = 0
         self._slice_key = self._current_slice()
         self._connections: list[tuple[Any, Any]] = [(masks.changed, self._on_masks_changed)]
         for layer in self._layers.values():
@@ -107,7 +109,7 @@ class MaskBinding:
         else:
             self._write_follows = True
         # A call with refresh=False changes the array after this event and says nothing more.
-        self._schedule("patrol", _PATROL_MS, self.check_all)
+        self._start_patrol()
 
     def _on_set_data(self, event: Any = None) -> None:
         if self._muted:
@@ -115,7 +117,7 @@ class MaskBinding:
         key = self._current_slice()
         if key != self._slice_key:
             self._slice_key = key
-            self._schedule("patrol", _PATROL_MS, self.check_all)
+            self._start_patrol()
             return
         self.check_all()
 
@@ -147,6 +149,23 @@ class MaskBinding:
         change = self.masks.sync(author=Author.BRUSH if stroke_is_open else Author.SCRIPT)
         if change is not None and not stroke_is_open:
             self.masks.finish_step("edit from outside")
+
+    def _start_patrol(self) -> None:
+        self._patrol_slice = 0
+        self._schedule("patrol", _PATROL_MS, self._patrol)
+
+    def _patrol(self) -> None:
+        """Check one part of the volume, then leave the window time to breathe."""
+        if not self._connections:
+            return
+        open_stroke = self.masks.history.is_open
+        author = Author.BRUSH if open_stroke else Author.SCRIPT
+        depth = self.masks.geometry.shape[0]
+        self._patrol_slice = self.masks.sync_some(self._patrol_slice, _PATROL_VOXELS, author)
+        if not open_stroke:
+            self.masks.finish_step("edit from outside")
+        if self._patrol_slice < depth:
+            self._schedule("patrol", _PATROL_MS, self._patrol)
 
     def _on_masks_changed(self, change: Change) -> None:
         if change.adjusted or change.voxels:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_backfat.model.ledger import Ledger
+    from napari_backfat.model.levels import SpineRange
     from napari_backfat.model.masks import Masks
     from napari_backfat.model.results import Measurement
     from napari_backfat.model.risk_results import RiskEstimate
@@ -29,6 +31,8 @@ class AiResult:
         `Muscle` ids as the AI left them.
     tissue : ndarray, shape (Z, Y, X), uint8, read-only
         `TissueCode` values as the rule left them at that moment.
+    ledger : Ledger
+        Counts of these masks.
     measurement : Measurement
         Numbers of these masks.
     provenance : dict
@@ -37,6 +41,7 @@ class AiResult:
 
     muscle: NDArray[np.uint8]
     tissue: NDArray[np.uint8]
+    ledger: Ledger
     measurement: Measurement
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -49,6 +54,7 @@ class CaseSignals(SignalGroup):
     ai = Signal(object)
     ai_risk = Signal(object)
     patient = Signal(object)
+    levels = Signal(object)
     saved = Signal(bool)
 
 
@@ -68,7 +74,8 @@ class Case:
     Attributes
     ----------
     events : CaseSignals
-        One signal per evented field: measurement, risk, ai, ai_risk, patient, saved.
+        One signal per evented field: measurement, risk, ai, ai_risk, patient, levels,
+        saved.
     folder : str or None
         Case folder it was saved to or opened from.
     revision : int
@@ -81,6 +88,7 @@ class Case:
         "ai",
         "ai_risk",
         "patient",
+        "levels",
         "saved",
     )
 
@@ -89,6 +97,7 @@ class Case:
         self.scan = scan
         self.masks = masks
         self.patient = Patient()
+        self.levels: SpineRange | None = None
         self.measurement: Measurement | None = None
         self.risk: RiskEstimate | None = None
         self.ai: AiResult | None = None

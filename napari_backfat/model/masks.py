@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Box = tuple[slice, slice, slice]
 _HAND = TissueCode.LEAN_BY_HAND  # codes from here on are hand-painted
-_CHUNK_VOXELS = 4_000_000
+_CHUNK_VOXELS = 500_000  # a few slices: the work of one chunk stays in the processor's cache
 
 
 class Author(Enum):
@@ -134,6 +134,11 @@ class Masks:
         """Return the tissue map with `Tissue` ids 0, 1, 2 only, uint8 (Z, Y, X)."""
         return np.where(self.tissue >= _HAND, self.tissue - 2, self.tissue).astype(np.uint8)
 
+    def ruled_tissue(self, muscle: NDArray[np.uint8], z: int) -> NDArray[np.uint8]:
+        """Return what the rule alone says inside a muscle map of slice `z`, uint8 (Y, X)."""
+        rule = apply_rule(self._fat_map.codes[z], self._fat_from)
+        return np.where(muscle == 0, 0, rule).astype(np.uint8)
+
     # ------------------------------------------------------------------ edits in the arrays
 
     def sync(self, box: Box | None = None, author: Author = Author.SCRIPT) -> Change | None:
@@ -153,7 +158,33 @@ class Masks:
         Change or None
             None if nothing differed. `changed` is emitted with the same value.
         """
-        found = [self._differences(part) for part in self._parts(box)]
+        return self._sync_parts(self._parts(box), author)
+
+    def sync_some(self, first_slice: int, max_voxels: int, author: Author) -> int:
+        """Check as many slices as fit into `max_voxels`, for a check spread over time.
+
+        Parameters
+        ----------
+        first_slice : int
+            Where to begin, working index Z.
+        max_voxels : int
+            Bound of the work; at least one slice is checked.
+        author : Author
+            As in `sync`.
+
+        Returns
+        -------
+        int
+            The next slice to check; the number of slices when the end is reached.
+        """
+        depth, height, width = self.geometry.shape
+        last = min(depth, first_slice + max(1, max_voxels // (height * width)))
+        box = (slice(first_slice, last), slice(0, height), slice(0, width))
+        self._sync_parts([box], author)
+        return last
+
+    def _sync_parts(self, parts: list[Box], author: Author) -> Change | None:
+        found = [self._differences(part) for part in parts]
         index = np.concatenate(found) if found else np.empty(0, np.int64)
         if index.size == 0:
             return None
@@ -179,14 +210,16 @@ class Masks:
 
     def _differences(self, box: Box) -> NDArray[np.int64]:
         """Flat indices inside the box where the arrays differ from the shadow."""
-        joint = joint_code(self.muscle[box], self.tissue[box])
+        muscle, tissue = self.muscle[box], self.tissue[box]
+        joint = np.multiply(muscle, np.uint8(N_TISSUE_CODES))
+        joint += tissue
         differs = joint != self._shadow[box]
         # A label above the tables can wrap to a valid joint code; it must not hide behind that.
-        differs |= self.muscle[box] >= N_MUSCLE_CODES
-        differs |= self.tissue[box] >= N_TISSUE_CODES
-        where = np.nonzero(differs)
-        if where[0].size == 0:
+        if muscle.max(initial=0) >= N_MUSCLE_CODES or tissue.max(initial=0) >= N_TISSUE_CODES:
+            differs |= (muscle >= N_MUSCLE_CODES) | (tissue >= N_TISSUE_CODES)
+        if not differs.any():
             return np.empty(0, np.int64)
+        where = np.nonzero(differs)
         starts = [s.indices(n)[0] for s, n in zip(box, self.geometry.shape, strict=True)]
         coordinates = tuple(w + s for w, s in zip(where, starts, strict=True))
         return np.ravel_multi_index(coordinates, self.geometry.shape).astype(np.int64)
@@ -327,7 +360,7 @@ class Masks:
         muscle : ndarray, shape (Z, Y, X), uint8
             `Muscle` ids.
         tissue : ndarray, shape (Z, Y, X), uint8, optional
-            `TissueCode` values; None applies the rule everywhere and forgets hand paint.
+            `TissueCode` values; None applies the rule and keeps what a person painted.
 
         Raises
         ------
@@ -346,11 +379,11 @@ class Masks:
         plane = self.geometry.shape[1] * self.geometry.shape[2]
         for z in range(self.geometry.shape[0]):
             if tissue is None:
-                values = apply_rule(self._fat_map.codes[z], self._fat_from)
-                self._hand[z] = 0
+                values = self.ruled_tissue(muscle[z], z)
+                values = np.where((self._hand[z] != 0) & (muscle[z] != 0), self._hand[z], values)
             else:
-                values = tissue[z]
-            new = joint_code(muscle[z], np.where(muscle[z] == 0, 0, values).astype(np.uint8))
+                values = np.where(muscle[z] == 0, 0, tissue[z])
+            new = joint_code(muscle[z], values.astype(np.uint8))
             old = self._shadow[z].ravel()
             index = np.flatnonzero(old != new.ravel())
             moved = self._apply((index + z * plane).astype(np.int64), old[index], new.ravel()[index])

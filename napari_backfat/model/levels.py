@@ -1,0 +1,47 @@
+"""Which part of the spine a case's numbers stand for, as the reader stated it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LUMBAR_LEVELS = ("L1", "L2", "L3", "L4", "L5")
+
+
+@dataclass(frozen=True)
+class SpineRange:
+    """Vertebral levels and the slices that hold them, both ends included.
+
+    Attributes
+    ----------
+    first_level, last_level : str
+        Uppermost and lowest vertebra measured with its whole height, "L1" to "L5".
+    first_slice, last_slice : int
+        Working slices Z (0 = most cranial) of the upper edge of the first and the lower edge of
+        the last vertebra.
+    """
+
+    first_level: str
+    last_level: str
+    first_slice: int
+    last_slice: int
+
+    def __post_init__(self) -> None:
+        order = LUMBAR_LEVELS.index
+        if order(self.first_level) > order(self.last_level):
+            raise ValueError(f"{self.first_level} lies below {self.last_level}")
+        if not 0 <= self.first_slice <= self.last_slice:
+            raise ValueError(f"slices {self.first_slice} to {self.last_slice} are no range")
+
+    @property
+    def slices(self) -> slice:
+        """The slices as a Python slice of the Z axis."""
+        return slice(self.first_slice, self.last_slice + 1)
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Return plain values for JSON."""
+        return {
+            "first_level": self.first_level,
+            "last_level": self.last_level,
+            "first_slice": self.first_slice,
+            "last_slice": self.last_slice,
+        }

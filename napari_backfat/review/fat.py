@@ -1,0 +1,40 @@
+"""Chooses how a scan's fat map is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_backfat.model.fat_map import FatMap
+from napari_backfat.model.volume import Contrast
+from napari_backfat.separate.dixon import fat_fraction
+from napari_backfat.separate.mixture import mixture_map
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_backfat.model.volume import Scan
+
+_LATER = "Fat and lean are told apart on one contrast once the muscles are known; run the AI first."
+
+
+def fat_map_of(scan: Scan, muscle: NDArray[np.uint8] | None) -> FatMap:
+    """Return the fat map of a scan.
+
+    Parameters
+    ----------
+    scan : Scan
+        A Dixon pair gives a fat fraction at once; a single contrast needs the muscles.
+    muscle : ndarray, shape (Z, Y, X), uint8, or None
+        `Muscle` ids that the intensity mixture of a single contrast is fitted in.
+
+    Returns
+    -------
+    FatMap
+    """
+    water, fat = scan.image(Contrast.WATER), scan.image(Contrast.FAT)
+    if water is not None and fat is not None:
+        return fat_fraction(water, fat)
+    if muscle is None:
+        return FatMap.undefined(scan.geometry.shape, _LATER)
+    return mixture_map(scan.images[0], muscle)

@@ -1,0 +1,69 @@
+"""What of the counts goes into a risk model: only the slices of the stated vertebrae."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_backfat.measure.quantify import quantify
+from napari_backfat.model.anatomy import MUSCLES
+from napari_backfat.model.fat_map import FatMapKind
+from napari_backfat.model.ledger import Ledger
+from napari_backfat.risk.features import BACK_MUSCLES, Coverage, Features, weighted_fat_ml
+
+if TYPE_CHECKING:
+    from napari_backfat.model.geometry import Geometry
+    from napari_backfat.model.levels import SpineRange
+
+
+def features_of(
+    ledger: Ledger,
+    geometry: Geometry,
+    fat_kind: FatMapKind,
+    levels: SpineRange | None,
+    cut_in_plane: bool = False,
+) -> Features | None:
+    """Return the inputs of a risk model for the present counts.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Counts of the whole scan.
+    geometry : Geometry
+        Grid of the case.
+    fat_kind : FatMapKind
+        Meaning of the fat map.
+    levels : SpineRange or None
+        The reader's statement; with it, only these slices count, and without it the model is told
+        that nobody stated the levels.
+    cut_in_plane : bool
+        Whether a back muscle leaves the image sideways or at the back.
+
+    Returns
+    -------
+    Features or None
+        None while there is no erector spinae or multifidus at all.
+    """
+    slices = levels.slices if levels is not None else slice(None)
+    part = Ledger(0)
+    part.counts = ledger.counts[slices]
+    part.defined = ledger.defined[slices]
+    part.fat_sum = ledger.fat_sum[slices]
+    measured = quantify(part, geometry, fat_kind, 0.0)
+    if measured.back.volume_ml == 0:
+        return None
+    missing = tuple(
+        m.display_name
+        for m in MUSCLES
+        if m.group in BACK_MUSCLES and measured.muscles[m].volume_ml == 0
+    )
+    coverage = Coverage(
+        extent_cm=measured.back.length_cm,
+        first_level=levels.first_level if levels else None,  # type: ignore[arg-type]
+        last_level=levels.last_level if levels else None,  # type: ignore[arg-type]
+        cut_in_plane=cut_in_plane,
+        missing_parts=missing,
+    )
+    weighted = None
+    if fat_kind is FatMapKind.FAT_FRACTION:
+        weighted = weighted_fat_ml(ledger, geometry, slices)
+    return Features.from_measure(measured.back, fat_kind, coverage, weighted)

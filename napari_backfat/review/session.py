@@ -1,0 +1,391 @@
+"""Everything a person or a script does with one case, in the order of the work."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import platform
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from psygnal import Signal
+
+from napari_backfat import __version__
+from napari_backfat.io.scan import open_scan
+from napari_backfat.io.session import CaseFiles, open_case, save_case
+from napari_backfat.measure.quantify import quantify
+from napari_backfat.measure.table import tidy_rows
+from napari_backfat.model.case import AiResult, Case
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.ledger import Ledger, joint_code
+from napari_backfat.model.levels import SpineRange
+from napari_backfat.model.masks import Masks
+from napari_backfat.model.patient import Patient
+from napari_backfat.model.progress import Progress
+from napari_backfat.review.fat import fat_map_of
+from napari_backfat.review.live import Live
+from napari_backfat.risk.model import DEFAULT_MODEL, MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_backfat.model.fat_map import FatMap
+    from napari_backfat.model.masks import Change
+    from napari_backfat.model.volume import Contrast, Scan
+    from napari_backfat.risk.model import RiskModel
+    from napari_backfat.segment.backend import Segmentation
+
+T = TypeVar("T")
+_VERSIONED = ("numpy", "nibabel", "torch", "monai", "napari", "scikit-learn")
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A scan with its fat map, ready to become a case; files are set if a case was opened."""
+
+    scan: Scan
+    fat_map: FatMap
+    files: CaseFiles | None = None
+    folder: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """What the AI found, with the fat map that belongs to it."""
+
+    segmentation: Segmentation
+    fat_map: FatMap
+
+
+class ReviewSession:
+    """One case at a time, from opening to saving.
+
+    Jobs (``*_job``) are generators that yield `Progress` and may run in a worker thread: they read
+    the case but never change it. Their results are handed to ``accept_*`` on the main thread.
+
+    Parameters
+    ----------
+    risk_model : RiskModel, optional
+        Default: the shipped hybrid model.
+
+    Attributes
+    ----------
+    case : Case or None
+        The open case.
+    opened : Signal(Case)
+        A case was opened.
+    closing : Signal(Case)
+        The case is about to be closed.
+    """
+
+    opened = Signal(object)
+    closing = Signal(object)
+
+    def __init__(self, risk_model: RiskModel | None = None) -> None:
+        self.risk_model: RiskModel = risk_model or MODELS[DEFAULT_MODEL]()
+        self.case: Case | None = None
+        self._live: Live | None = None
+        self._provenance: dict[str, Any] = {}
+
+    # ------------------------------------------------------------------ open
+
+    @staticmethod
+    def load_job(
+        paths: Sequence[str | Path],
+        contrasts: Sequence[Contrast] | None = None,
+        accept_mismatch: bool = False,
+    ) -> Generator[Progress, None, Loaded]:
+        """Read the images of a scan; see `io.scan.open_scan` for arguments and errors."""
+        yield Progress(0.0, "Reading images")
+        scan = open_scan(paths, contrasts, accept_mismatch)
+        yield Progress(0.7, "Computing the fat map")
+        return Loaded(scan, fat_map_of(scan, None))
+
+    @staticmethod
+    def open_case_job(
+        folder: str | Path, images: Sequence[str | Path] = (), accept_changed: bool = False
+    ) -> Generator[Progress, None, Loaded]:
+        """Read a case folder and its images; see `io.session.open_case`."""
+        yield Progress(0.0, "Reading the case")
+        opened = open_case(folder, images, accept_changed=accept_changed)
+        yield Progress(0.7, "Computing the fat map")
+        files = opened.files
+        basis = files.ai_muscles if files.ai_muscles is not None else files.muscles
+        fat_map = fat_map_of(opened.scan, basis)
+        return Loaded(opened.scan, fat_map, files, str(folder), opened.notes)
+
+    def accept_loaded(self, loaded: Loaded) -> Case:
+        """Make the case of what was read; the case that was open is closed."""
+        self.close()
+        files = loaded.files
+        masks = Masks(loaded.scan.geometry, loaded.fat_map, files.threshold if files else 0.5)
+        case = Case(loaded.scan, masks)
+        self._provenance = {"created": _now(), "saves": 0, "edits_before": 0}
+        if files is not None:
+            masks.replace(files.muscles, files.tissue, label="open")
+            masks.history.clear()
+            case.patient = Patient.parse(files.patient)
+            self._restore(case, files)
+        masks.edits = 0
+        self.case = case
+        self._live = Live(case, self.risk_model)
+        if files is not None and files.ai_muscles is not None and files.ai_tissue is not None:
+            details = files.provenance.get("ai") or {}
+            case.ai = _ai_result(
+                masks,
+                files.ai_muscles,
+                files.ai_tissue,
+                float(details.get("threshold", files.threshold)),
+                details,
+            )
+        case.folder = loaded.folder
+        case.saved = True
+        self.opened.emit(case)
+        return case
+
+    def _restore(self, case: Case, files: CaseFiles) -> None:
+        """Take over what an earlier save recorded about the work."""
+        record = files.provenance
+        self._provenance = {
+            "created": record.get("created", _now()),
+            "saves": int(record.get("saves", 0)),
+            "edits_before": int(record.get("edits", 0)),
+        }
+        levels = record.get("levels")
+        if levels:
+            case.levels = SpineRange(**levels)
+
+    def close(self) -> None:
+        """Forget the open case; saving it first is the caller's business."""
+        if self.case is None:
+            return
+        self.closing.emit(self.case)
+        if self._live is not None:
+            self._live.stop()
+        self.case, self._live = None, None
+
+    # ------------------------------------------------------------------ AI
+
+    def segment_job(
+        self, backend_name: str = "bundled", device: str = "auto"
+    ) -> Generator[Progress, None, Segmented]:
+        """Find the muscles of the open case; changes nothing.
+
+        Parameters
+        ----------
+        backend_name : str
+            Entry of `segment.backend.BACKENDS`.
+        device : str
+            "auto", "cpu", "cuda" or "mps".
+        """
+        from napari_backfat.segment.backend import BACKENDS
+
+        scan = self._require_case().scan
+        fat_map = self._require_case().masks.fat_map
+        segmentation = yield from BACKENDS[backend_name]().run(scan, device)
+        if not scan.is_dixon:
+            yield Progress(1.0, "Telling fat from lean")
+            fat_map = fat_map_of(scan, segmentation.muscle)
+        return Segmented(segmentation, fat_map)
+
+    def accept_segmentation(self, result: Segmented) -> None:
+        """Put the AI's masks into the case, as one undoable step, and remember them as the AI's.
+
+        Hand-painted tissue marks are kept where the new mask has muscle.
+        """
+        case = self._require_case()
+        masks = case.masks
+        segmentation = result.segmentation
+        if result.fat_map is not masks.fat_map:
+            masks.set_fat_map(result.fat_map)
+        masks.replace(segmentation.muscle, label="AI segmentation")
+        ruled = np.stack(
+            [masks.ruled_tissue(plane, z) for z, plane in enumerate(segmentation.muscle)]
+        )
+        case.ai = _ai_result(
+            masks,
+            segmentation.muscle,
+            ruled,
+            masks.threshold,
+            {
+                "backend": segmentation.backend,
+                "weights_sha256": segmentation.weights_sha256,
+                "device": segmentation.device,
+                "seconds": round(segmentation.seconds, 2),
+                "threshold": masks.threshold,
+                "finished": _now(),
+                "flags": [
+                    {
+                        "muscle": f.muscle.name.lower() if f.muscle is not None else None,
+                        "kind": f.kind,
+                        "text": f.text,
+                    }
+                    for f in segmentation.flags
+                ],
+            },
+        )
+
+    def accept_muscles(self, muscle: NDArray[np.uint8]) -> None:
+        """Take a muscle map that was made elsewhere; uint8 (Z, Y, X) `Muscle` ids."""
+        case = self._require_case()
+        if not case.scan.is_dixon:
+            case.masks.set_fat_map(fat_map_of(case.scan, muscle))
+        case.masks.replace(muscle, label="muscle map from file")
+
+    @property
+    def has_edits(self) -> bool:
+        """Whether a person changed something since opening or since the AI ran."""
+        if self.case is None:
+            return False
+        ai = self.case.ai
+        if ai is None:
+            return bool(self.case.masks.ledger.counts[:, 1:].any()) and self.case.masks.edits > 0
+        return not np.array_equal(ai.muscle, self.case.masks.muscle) or bool(
+            (self.case.masks.tissue > 2).any()
+        )
+
+    # ------------------------------------------------------------------ edit
+
+    def set_threshold(self, threshold: float) -> Change | None:
+        """Change the fat threshold (0..1); `finish_threshold` closes the undo step."""
+        return self._require_case().masks.set_threshold(threshold)
+
+    def finish_threshold(self) -> None:
+        """End a threshold change as one undoable step."""
+        self._require_case().masks.finish_step("fat threshold")
+
+    def set_patient(self, patient: Patient) -> None:
+        """Replace what is known about the person."""
+        self._require_case().patient = patient
+
+    def set_levels(self, levels: SpineRange | None) -> None:
+        """State which vertebrae are measured.
+
+        Raises
+        ------
+        BackfatError
+            If the slices lie outside the scan.
+        """
+        case = self._require_case()
+        depth = case.scan.geometry.shape[0]
+        if levels is not None and levels.last_slice >= depth:
+            raise BackfatError(
+                f"Slice {levels.last_slice} does not exist; this scan has slices 0 to {depth - 1}."
+            )
+        case.levels = levels
+
+    # ------------------------------------------------------------------ save
+
+    def snapshot(self) -> tuple[CaseFiles, Scan, int]:
+        """Copy what a save needs; also returns the revision it stands for."""
+        case = self._require_case()
+        masks = case.masks
+        masks.sync()
+        measurement = case.measurement
+        assert measurement is not None  # Live sets it before anyone can save
+        files = CaseFiles(
+            muscles=masks.muscle.copy(),
+            tissue=masks.tissue.copy(),
+            threshold=masks.threshold,
+            patient=case.patient.model_dump(mode="json"),
+            provenance=self._provenance_now(case),
+            measurements=tidy_rows(measurement, case.ai.measurement if case.ai else None),
+            risk=case.risk.to_dict() if case.risk else {},
+            ai_muscles=case.ai.muscle if case.ai else None,
+            ai_tissue=case.ai.tissue if case.ai else None,
+        )
+        return files, case.scan, case.revision
+
+    @staticmethod
+    def save_job(
+        folder: str | Path, snapshot: tuple[CaseFiles, Scan, int]
+    ) -> Generator[Progress, None, tuple[str, int]]:
+        """Write a snapshot; returns the folder and the revision for `accept_saved`."""
+        yield Progress(0.1, "Saving")
+        save_case(folder, snapshot[0], snapshot[1])
+        return str(folder), snapshot[2]
+
+    def accept_saved(self, saved: tuple[str, int]) -> None:
+        """Note that a revision is safe on disk; edits made meanwhile still count as unsaved."""
+        case = self._require_case()
+        case.folder = saved[0]
+        self._provenance["saves"] += 1
+        case.saved = case.revision == saved[1]
+
+    def save(self, folder: str | Path) -> None:
+        """Save now and wait for it."""
+        self.accept_saved(run_to_end(self.save_job(folder, self.snapshot())))
+
+    def _provenance_now(self, case: Case) -> dict[str, Any]:
+        masks = case.masks
+        return {
+            "program": {"name": "napari-backfat", "version": __version__},
+            "python": platform.python_version(),
+            "packages": _package_versions(),
+            "created": self._provenance["created"],
+            "saved": _now(),
+            "saves": self._provenance["saves"] + 1,
+            "edits": self._provenance["edits_before"] + masks.edits,
+            "fat_map": {
+                "kind": masks.fat_map.kind.value,
+                "method": masks.fat_map.method,
+                "parameters": masks.fat_map.parameters,
+                "notes": list(masks.fat_map.notes),
+            },
+            "scan_notes": list(case.scan.notes),
+            "levels": case.levels.to_dict() if case.levels else None,
+            "ai": case.ai.provenance if case.ai else None,
+            "risk_model": {"id": self.risk_model.id, "version": self.risk_model.version},
+        }
+
+    def _require_case(self) -> Case:
+        if self.case is None:
+            raise BackfatError("No case is open; open a scan first.")
+        return self.case
+
+
+def run_to_end(job: Generator[Progress, None, T]) -> T:
+    """Run a job without a window and return its result."""
+    while True:
+        try:
+            next(job)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+
+def _ai_result(
+    masks: Masks,
+    muscle: NDArray[np.uint8],
+    tissue: NDArray[np.uint8],
+    threshold: float,
+    provenance: dict[str, Any],
+) -> AiResult:
+    muscle, tissue = muscle.copy(), tissue.copy()
+    muscle.setflags(write=False)
+    tissue.setflags(write=False)
+    ledger = Ledger(muscle.shape[0])
+    for z in range(muscle.shape[0]):
+        ledger.count_slice(z, joint_code(muscle[z], tissue[z]), masks.fat_map.codes[z])
+    measurement = quantify(ledger, masks.geometry, masks.fat_map.kind, threshold)
+    return AiResult(muscle, tissue, ledger, measurement, provenance)
+
+
+def _package_versions() -> dict[str, str]:
+    versions = {}
+    for name in _VERSIONED:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

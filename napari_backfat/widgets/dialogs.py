@@ -1,0 +1,60 @@
+"""Questions to the person. One object, so that a test or a script can answer in a person's place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_IMAGES = "NIfTI images (*.nii *.nii.gz);;All files (*)"
+
+
+class Dialogs:
+    """Modal questions over a window."""
+
+    def __init__(self, parent: QWidget) -> None:
+        self._parent = parent
+
+    def images(self) -> list[str]:
+        """Return the image files chosen, or an empty list."""
+        paths, _ = QFileDialog.getOpenFileNames(
+            self._parent, "Open a water and a fat image, or one image", "", _IMAGES
+        )
+        return list(paths)
+
+    def folder(self, title: str) -> str | None:
+        """Return the folder chosen, or None."""
+        return QFileDialog.getExistingDirectory(self._parent, title) or None
+
+    def yes(self, title: str, question: str) -> bool:
+        """Ask a question whose safe answer is no."""
+        button = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            self._parent, title, question, button.Yes | button.No, button.No
+        )
+        return bool(answer == button.Yes)
+
+    def save_first(self) -> str:
+        """Ask what to do with unsaved work: "save", "discard" or "cancel"."""
+        button = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            self._parent,
+            "Unsaved changes",
+            "This case has changes that were not saved. Save them first?",
+            button.Save | button.Discard | button.Cancel,
+            button.Save,
+        )
+        names = {button.Save: "save", button.Discard: "discard"}
+        return names.get(answer, "cancel")
+
+    def water_image(self, paths: Sequence[str]) -> str | None:
+        """Ask which of two images is the water image; None cancels."""
+        names = [Path(p).name for p in paths]
+        name, agreed = QInputDialog.getItem(
+            self._parent, "Which image is which?", "The water image is", names, 0, False
+        )
+        return paths[names.index(name)] if agreed else None

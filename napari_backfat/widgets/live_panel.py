@@ -1,0 +1,60 @@
+"""The strip at the bottom of the window: the live table and the risk card."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QHBoxLayout, QWidget
+from superqt.utils import qthrottled
+
+from napari_backfat.widgets.measurement_panel import MeasurementPanel
+from napari_backfat.widgets.risk_panel import RiskPanel
+
+if TYPE_CHECKING:
+    from napari_backfat.model.case import Case
+
+REPAINT_MS = 50
+
+
+class LivePanel(QWidget):
+    """Follows one case; repaints at most every `REPAINT_MS` milliseconds, the last state always."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.table = MeasurementPanel()
+        self.risk = RiskPanel()
+        self._case: Case | None = None
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(2, 2, 2, 2)
+        layout.addWidget(self.table, 20)
+        layout.addWidget(self.risk, 11)
+        self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
+
+    def set_case(self, case: Case | None) -> None:
+        """Follow this case; None shows nothing."""
+        if self._case is not None:
+            for signal in self._signals(self._case):
+                signal.disconnect(self._on_change)
+        self._case = case
+        if case is not None:
+            for signal in self._signals(case):
+                signal.connect(self._on_change)
+        self.repaint_now()
+
+    @staticmethod
+    def _signals(case: Case) -> list:  # type: ignore[type-arg]
+        events = case.events
+        return [events.measurement, events.risk, events.ai, events.ai_risk]
+
+    def _on_change(self, _: object = None) -> None:
+        self._repaint_soon()
+
+    def repaint_now(self) -> None:
+        """Show the case's present numbers at once."""
+        case = self._case
+        if case is None:
+            self.table.set_measurement(None, None)
+            self.risk.set_estimate(None, None)
+            return
+        self.table.set_measurement(case.measurement, case.ai.measurement if case.ai else None)
+        self.risk.set_estimate(case.risk, case.ai_risk)
