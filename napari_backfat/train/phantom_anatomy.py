@@ -191,7 +191,7 @@ class _Body:
     def mottle(self, grid: Geometry, z: int) -> NDArray[np.float32]:
         """Relative density variation inside all tissues (mean about 1); fat fractions stay."""
         _, ny, nx = grid.shape
-        dz, dy, dx = grid.spacing_mm
+        _, dy, dx = grid.spacing_mm
         stride = max(1, int(2.0 / min(dy, dx)))
         rows, columns = np.arange(0, ny, stride)[:, None], np.arange(0, nx, stride)[None, :]
         a = grid.affine[:3]

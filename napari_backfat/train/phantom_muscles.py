@@ -100,7 +100,7 @@ def paint_muscles(plane: Plane, params: PhantomParams) -> None:
         bulk = params.muscle_bulk * (1 + 0.5 * s * params.size_asymmetry)
         _paint_latissimus(plane, s)
         _paint_quadratus(plane, s, bulk, side, params)
-        _paint_psoas(plane, s, bulk, side)
+        _paint_psoas(plane, s, bulk * params.psoas_bulk, side)
         _paint_compartment(plane, s, bulk, side, params)
 
 
@@ -146,7 +146,7 @@ def _paint_compartment(
     back = Curve(knots, _close(back_row, raphe_y), 0.01)(u)
     within = (side_x > 1.8) & (u <= 1.0)
     v = (y - front) / np.maximum(back - front, np.float32(0.5))
-    septum = Curve(_SEPTUM_V, _SEPTUM(t) * (0.5 + 0.5 * bulk), 0.01)(v)
+    septum = Curve(_SEPTUM_V, _SEPTUM(t) * (0.5 + 0.5 * bulk) * params.multifidus_width, 0.01)(v)
     labels = plane.labels[box]
     sheath = within & (y > front - 1.6) & (y < back + 1.0)
     labels[sheath] = tissue.INTERMUSCULAR_FAT

@@ -62,6 +62,8 @@ class PhantomParams:
         Distance between the centres of neighbouring vertebrae, 31..40 mm.
     muscle_bulk : float
         Linear muscle size relative to the skeleton, 0.75..1.2.
+    multifidus_width, psoas_bulk : float
+        Size of these muscles relative to the others, 0.85..1.2 and 0.8..1.2.
     hip_width : float
         Widening of the trunk towards the pelvis, 0 (straight) .. 1 (wide hips).
     subcutaneous_mm : float
@@ -101,6 +103,8 @@ class PhantomParams:
     body_scale: float = 1.0
     level_height_mm: float = 35.5
     muscle_bulk: float = 1.0
+    multifidus_width: float = 1.0
+    psoas_bulk: float = 1.0
     hip_width: float = 0.4
     subcutaneous_mm: float = 18.0
     belly_mm: float = 20.0
@@ -177,6 +181,8 @@ def draw_params(
         body_scale=float(np.clip(rng.normal(0.93 if woman else 1.0, 0.035), 0.86, 1.10)),
         level_height_mm=float(np.clip(rng.normal(34 if woman else 36.5, 1.3), 31, 40)),
         muscle_bulk=float(np.clip(rng.normal(0.93 if woman else 1.03, 0.07), 0.75, 1.2)),
+        multifidus_width=float(np.clip(rng.normal(1.0, 0.08), 0.85, 1.2)),
+        psoas_bulk=float(np.clip(rng.normal(0.97 if woman else 1.03, 0.08), 0.8, 1.2)),
         hip_width=float(np.clip(rng.normal(0.75 if woman else 0.2, 0.2), 0, 1)),
         subcutaneous_mm=float(np.clip(thickness, 6, 50)),
         belly_mm=float(np.clip(rng.normal(15 + 4 * older + 0.6 * thickness, 14), 0, 70)),

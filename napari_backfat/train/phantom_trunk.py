@@ -6,6 +6,7 @@ set by eye against textbook proportions of an axial lumbar MR.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,8 +89,11 @@ def paint_trunk(
     # A thin membranous layer (Scarpa's fascia) and the skin itself.
     under_skin = (1 - skin) * distance / np.maximum(skin, np.float32(1e-3))
     membrane = noise.at(z_mm, y[::4, ::4], x[::4, ::4], (60, 50, 50), 20)
-    position = 0.45 * sc + 2.5 * spread(membrane, 4, x.shape)
-    labels[(wall > 1.02) & (np.abs(under_skin - position) < 0.35) & (y > -60)] = TissueClass.FASCIA
+    membrane = spread(membrane, 4, x.shape)
+    position = 0.45 * sc + 3.5 * membrane
+    labels[(wall > 1.02) & (np.abs(under_skin - position) < 0.25 + 0.25 * membrane)] = (
+        TissueClass.FASCIA
+    )
     labels[under_skin < 2.2] = TissueClass.SKIN
     labels[skin > 1] = TissueClass.AIR
 
@@ -118,7 +122,7 @@ def _paint_bowel(
     step = max(1, round(2.5 / plane.pixel_mm))
     x, y = plane.trunk_x[::step, ::step], plane.y[::step, ::step]
     lean = 1 - params.visceral_fat
-    limit = _PERITONEUM(np.abs(x)) + np.float32(9 * lean)
+    limit = _PERITONEUM(np.abs(x)) + np.float32(14 * lean)
     inside = (wall[::step, ::step] < 0.90 + 0.04 * lean) & (y < limit)
     if not inside.any():
         return
@@ -233,28 +237,29 @@ def paint_pelvis(plane: Plane, params: PhantomParams) -> None:
         return
     tissue = TissueClass
     grow = min(1.0, below / 1.3)
-    bend = 3 + 5 * grow
-    back = (90 - 36 * grow, 12 + 34 * grow)
-    front = (103 + 20 * grow, 4 - 60 * grow)
-    middle = ((back[0] + front[0]) / 2 + bend, (back[1] + front[1]) / 2 + 0.4 * bend)
+    back = np.array([90 - 36 * grow, 12 + 34 * grow])
+    front = np.array([103 + 20 * grow, 4 - 60 * grow])
+    bend = np.array([(back[0] + front[0]) / 2 + 8 + 8 * grow, (back[1] + front[1]) / 2 + 5 * grow])
+    along = np.linspace(0, 1, 8)[:, None]
+    wing = (1 - along) ** 2 * back + 2 * along * (1 - along) * bend + along**2 * front
     thick = 2.5 + 2.5 * min(1.0, below / 0.5)
+    middle, length = wing[4], float(np.hypot(*(front - back))) / 2 + 8
     for s in (-1, 1):
-        corners = [(s * x, y) for x, y in (back, middle, front)]
-        length = float(np.hypot(front[0] - back[0], front[1] - back[1])) / 2 + 8
+        mirror = np.array([s, 1])
+        corners = [(float(x), float(y)) for x, y in wing * mirror]
         tilt = float(np.degrees(np.arctan2(front[1] - back[1], s * (front[0] - back[0]))))
         if below > 0.1:
-            gluteus = (s * (middle[0] + 3 + 6 * grow), middle[1] + 3 + 5 * grow)
+            gluteus = (s * (middle[0] + 1 + 4 * grow), middle[1] + 2 + 3 * grow)
             plane.paint_ellipse(
-                tissue.OTHER_MUSCLE, gluteus, (length * 0.75, 4 + 15 * grow), tilt + s * 8
+                tissue.OTHER_MUSCLE, gluteus, (length * 0.75, 4 + 14 * grow), tilt + s * 6
             )
-            iliacus = (s * (middle[0] - 8 - 5 * grow), middle[1] - 9 * grow - 3)
+            iliacus = (s * (middle[0] - 5 - 4 * grow), middle[1] - 6 * grow - 2)
             plane.paint_ellipse(
-                tissue.OTHER_MUSCLE, iliacus, (length * 0.62, 2 + 8 * grow), tilt - s * 4
+                tissue.OTHER_MUSCLE, iliacus, (length * 0.66, 3 + 8 * grow), tilt - s * 3
             )
-        if below > 0.9:
-            plane.paint_ellipse(
-                tissue.OTHER_MUSCLE, (s * 62, 54 + 6 * grow), (30, 10 * (below - 0.6)), -s * 20
-            )
+        if below > 1.1:
+            maximus = (s * (80 - 8 * grow), 40 + 4 * grow)
+            plane.paint_ellipse(tissue.OTHER_MUSCLE, maximus, (34, 16 * (below - 0.8)), -s * 35)
         for label, radius in ((tissue.CORTICAL_BONE, thick), (tissue.MARROW, thick - 1.5)):
-            plane.paint_capsule(label, corners[0], corners[1], radius)
-            plane.paint_capsule(label, corners[1], corners[2], radius * 0.85)
+            for start, end in pairwise(corners):
+                plane.paint_capsule(label, start, end, radius)
