@@ -6,18 +6,17 @@ import gc
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.shared_data import REPOSITORY, RealDixon, real_dixon_case, shared_data_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from qtpy.QtWidgets import QWidget
-
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 # napari reads these when it is imported, so they are set here and not in a fixture. The user's own
 # settings, plugin choices and recent files are neither read nor written.
@@ -78,19 +77,10 @@ def _top_level_widgets() -> list[QWidget]:
     return list(QApplication.topLevelWidgets())
 
 
-@dataclass(frozen=True)
-class RealDixon:
-    """Paths of the real, expert-labelled lumbar Dixon case."""
-
-    water: Path
-    fat: Path
-    labels: Path
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of shared scans, or skip with the reason."""
-    folder = Path(os.environ.get("BACKFAT_DATA") or REPOSITORY.parent / "shared" / "data")
+    folder = shared_data_folder()
     if not folder.is_dir():
         pytest.skip(f"no shared scans at {folder}; set BACKFAT_DATA to their folder")
     return folder
@@ -99,9 +89,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def real_dixon(shared_data: Path) -> RealDixon:
     """Return the real Dixon case (MyoSegmenTUM spine), or skip with the reason."""
-    folder = shared_data / "real_dixon"
-    case = RealDixon(*(folder / f"TUM01_{name}.nii.gz" for name in ("water", "fat", "dseg")))
-    absent = [path.name for path in (case.water, case.fat, case.labels) if not path.is_file()]
-    if absent:
-        pytest.skip(f"{folder} has no {', '.join(absent)}")
+    case = real_dixon_case()
+    if case.absent:
+        pytest.skip(f"{case.water.parent} has no {', '.join(case.absent)}")
     return case

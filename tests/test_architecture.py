@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.shared_data import REPOSITORY
 
 PACKAGE = REPOSITORY / "napari_backfat"
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import napari_backfat
-from tests.conftest import REPOSITORY
+from tests.shared_data import REPOSITORY
 
 PACKAGE = REPOSITORY / "napari_backfat"
 
