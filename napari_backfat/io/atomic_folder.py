@@ -142,7 +142,7 @@ class AtomicFolder:
             _set_aside(self.folder / name, previous / name)
         flush_folder(previous)
         flush_folder(self._saving)
-        _write_json(self._work / "journal.json", journal)
+        self._write_record(self._work / "journal.json", journal)
         for name in self._hashes:
             replace(self._saving / name, self.folder / name)
         flush_folder(self.folder)
@@ -153,7 +153,17 @@ class AtomicFolder:
             "saved_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "files": self._hashes,
         }
-        _write_json(self.folder / MANIFEST, manifest)
+        self._write_record(self.folder / MANIFEST, manifest)
+
+    def _write_record(self, path: Path, record: dict[str, Any]) -> None:
+        """Replace a JSON file in one step; its temporary form lies in the staging area."""
+        temporary = self._saving / f".{path.name}"
+        write_and_flush(temporary, json.dumps(record, indent=2).encode())
+        replace(temporary, path)
+        with suppress(
+            OSError
+        ):  # the rename has happened; only its survival of a power loss is open
+            flush_folder(path.parent)
 
 
 @contextmanager
@@ -295,12 +305,3 @@ def _set_aside(source: Path, target: Path) -> None:
         with partial.open("rb") as stream:
             os.fsync(stream.fileno())
         os.replace(partial, target)
-
-
-def _write_json(path: Path, record: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    write_and_flush(temporary, json.dumps(record, indent=2).encode())
-    replace(temporary, path)
-    with suppress(OSError):  # the rename has happened; only its survival of a power loss is open
-        flush_folder(path.parent)

@@ -31,6 +31,8 @@ _UNIT_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _UNIT_NAMES = {1: "metres", 3: "micrometres"}
 _SPACING_LIMITS_MM = (0.02, 100.0)
 _CONFLICT_MM = 0.1
+_LARGEST_MM = 1e7
+_FLATTEST = 1e-3  # volume spanned by three unit vectors along the voxel axes
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def grid_of(header: Any, name: str) -> tuple[NiftiGrid, tuple[str, ...]]:
     """
     template = _template(header)
     try:
-        affine = np.array(template.get_best_affine(), dtype=np.float64)
+        with np.errstate(all="ignore"):  # what comes out of absurd fields is checked below
+            affine = np.array(template.get_best_affine(), dtype=np.float64)
     except (HeaderDataError, ValueError) as error:
         raise BackfatError(f"{name} does not say where its voxels are ({error}).") from error
     notes = []
@@ -142,13 +145,12 @@ def _template(header: Any) -> Any:
 
 
 def _check_affine(affine: NDArray[np.float64], name: str, unit: str | None) -> None:
-    matrix = affine[:3, :3]
-    spacing = np.linalg.norm(matrix, axis=0) if np.isfinite(matrix).all() else np.zeros(3)
-    if not np.isfinite(affine).all() or not spacing.all():
+    if not _is_usable(affine):
         raise BackfatError(
-            f"{name} does not say where its voxels are (its affine is singular or not a number); "
-            "export the scan again."
+            f"{name} does not say where its voxels are (its affine is singular, absurdly large or "
+            "not a number); export the scan again."
         )
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
     low, high = _SPACING_LIMITS_MM
     if spacing.min() < low or spacing.max() > high:
         sizes = " x ".join(f"{s:.4g}" for s in spacing)
@@ -157,11 +159,16 @@ def _check_affine(affine: NDArray[np.float64], name: str, unit: str | None) -> N
             f"{name} says its voxels measure {sizes} mm{why}; that cannot be a scan of a back, "
             "so correct the header or export the scan again."
         )
-    if abs(np.linalg.det(matrix / spacing)) < 1e-3:
-        raise BackfatError(
-            f"{name} does not say where its voxels are (the axes of its affine lie in one plane); "
-            "export the scan again."
-        )
+
+
+def _is_usable(affine: NDArray[np.float64]) -> bool:
+    """Whether positions can be computed with an affine and its axes span the space."""
+    if not (np.abs(affine) < _LARGEST_MM).all():  # also False for NaN
+        return False
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(spacing.min() > 1 / _LARGEST_MM) and bool(
+        abs(np.linalg.det(affine[:3, :3] / spacing)) > _FLATTEST
+    )
 
 
 def _form_notes(header: Any, name: str, unit_mm: float) -> list[str]:
@@ -176,10 +183,11 @@ def _form_notes(header: Any, name: str, unit_mm: float) -> list[str]:
         return []
     sform = header.get_sform()
     try:
-        qform = header.get_qform()
+        with np.errstate(all="ignore"):
+            qform = header.get_qform()
     except (HeaderDataError, ValueError):
         return [f"{name} has a damaged qform; its sform is used."]
-    if not np.isfinite(qform).all() or not qform[:3, :3].any(axis=0).all():
+    if not _is_usable(qform):
         return [f"{name} has a damaged qform; its sform is used."]
     shape = header.get_data_shape()
     by_sform = FileGrid.from_affine(shape, sform)
