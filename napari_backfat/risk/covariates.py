@@ -12,18 +12,14 @@ import numpy as np
 from napari_backfat.model.patient import Patient, Sex
 from napari_backfat.model.risk_results import Contribution, Grade, Interval
 from napari_backfat.risk.describe import yes_no
+from napari_backfat.risk.prevalence import activity_group
 from napari_backfat.risk.statistics import Z95, truncated_normal_grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_backfat.risk.schema import (
-        Absolute,
-        ActivityGroup,
-        Coefficient,
-        Condition,
-        ModelFile,
-    )
+    from napari_backfat.risk.model_schema import Absolute, ActivityGroup, Condition, ModelFile
+    from napari_backfat.risk.schema import Coefficient
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,14 +222,6 @@ class Covariates:
             formula,
         )
         return [_Option(1.0, shift, sd * sd)], contribution
-
-
-def activity_group(groups: tuple[ActivityGroup, ...], patient: Patient) -> ActivityGroup | None:
-    """Return the study's activity group of a person; None if the activity is unknown."""
-    met = patient.activity_met_min_per_week
-    if met is None:
-        return None
-    return next(g for g in groups if g.holds(met))
 
 
 def _around(middle: float, sd: float) -> Interval:

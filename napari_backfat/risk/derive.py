@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.risk_results import Grade
-from napari_backfat.risk.schema import MeanSd, ReferenceSet
+from napari_backfat.risk.reference_schema import MeanSd, ReferenceSet
 
 if TYPE_CHECKING:
-    from napari_backfat.risk.schema import SpineLevel
+    from napari_backfat.risk.reference_schema import SpineLevel
 
 END_LEVEL_SHARE = (0.15, 0.25)
 """Share of the L1-L5 muscle volume that the left-out end level holds; assumed, 1/5 +- 5 points."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.ledger import Ledger
     from napari_backfat.model.results import Measurement
-    from napari_backfat.risk.schema import SpineLevel
+    from napari_backfat.risk.reference_schema import SpineLevel
 
 BACK_MUSCLES = frozenset({MuscleGroup.MULTIFIDUS, MuscleGroup.ERECTOR_SPINAE})
 
@@ -33,6 +33,9 @@ class Coverage:
         Whether a muscle leaves the image sideways or at the back within these levels.
     missing_parts : tuple of str
         Muscles or sides that have no voxel at all, by display name.
+    cut_cranially, cut_caudally : bool
+        Whether the masks reach the first or the last slice: harmless if the stated levels end
+        there, so it only warns.
     """
 
     extent_cm: float
@@ -40,6 +43,8 @@ class Coverage:
     last_level: SpineLevel | None = None
     cut_in_plane: bool = False
     missing_parts: tuple[str, ...] = ()
+    cut_cranially: bool = False
+    cut_caudally: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,15 @@ class Features:
             lean_ml=back.lean_ml,
             fat_ml=back.fat_ml,
             mean_fat_fraction=back.mean_fat_fraction,
-            coverage=Coverage(back.length_cm, first_level, last_level, cut_in_plane, missing),
+            coverage=Coverage(
+                back.length_cm,
+                first_level,
+                last_level,
+                cut_in_plane,
+                missing,
+                back.cut_cranially,
+                back.cut_caudally,
+            ),
             fat_map=measurement.fat_kind,
             weighted_fat_ml=weighted_fat_ml,
         )

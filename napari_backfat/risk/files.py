@@ -10,7 +10,9 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.risk.schema import ModelFile, Record, ReferenceFile
+from napari_backfat.risk.model_schema import ModelFile
+from napari_backfat.risk.reference_schema import ReferenceFile
+from napari_backfat.risk.schema import Record
 
 _T = TypeVar("_T", bound=Record)
 _SHOWN = 5

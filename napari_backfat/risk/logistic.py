@@ -15,7 +15,8 @@ from napari_backfat.risk.statistics import Z95, normal_mixture_interval, product
 if TYPE_CHECKING:
     from napari_backfat.model.risk_results import ZScore
     from napari_backfat.risk.covariates import CovariatePart
-    from napari_backfat.risk.schema import Coefficient, ModelFile
+    from napari_backfat.risk.model_schema import ModelFile
+    from napari_backfat.risk.schema import Coefficient
 
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 _NODE_WEIGHTS = _NODE_WEIGHTS / _NODE_WEIGHTS.sum()

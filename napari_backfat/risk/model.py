@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 from napari_backfat.model.risk_results import (
     AbsoluteEstimate,
     Grade,
-    GroupPrevalence,
     Notice,
     RelativeOdds,
     RiskEstimate,
     ZScore,
 )
-from napari_backfat.risk.covariates import CovariatePart, Covariates, activity_group
+from napari_backfat.risk.covariates import CovariatePart, Covariates
 from napari_backfat.risk.files import (
     read_model,
     read_references,
@@ -23,8 +22,8 @@ from napari_backfat.risk.files import (
 )
 from napari_backfat.risk.logistic import absolute_probability, muscle_contributions, relative_odds
 from napari_backfat.risk.notices import collect_warnings
+from napari_backfat.risk.prevalence import activity_group, observed_prevalences
 from napari_backfat.risk.reference import find_reference, z_score
-from napari_backfat.risk.statistics import wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
 
     from napari_backfat.model.patient import Patient
     from napari_backfat.risk.features import Features
-    from napari_backfat.risk.schema import Absolute, ModelFile, ReferenceFile
+    from napari_backfat.risk.model_schema import Absolute, ModelFile
+    from napari_backfat.risk.reference_schema import ReferenceFile
 
 DEFAULT_MODEL = "nako-hybrid"
 _RELATIVE_FORMULA = "exp(ln(OR fat) / 2 x Z fat + ln(OR lean) / 2 x Z lean)"
@@ -84,7 +84,7 @@ class FileModel:
 
     def __init__(self, file: ModelFile, references: ReferenceFile) -> None:
         self.file, self._references = file, references
-        self._groups = _prevalences(file)
+        self._groups = observed_prevalences(file)
         self._covariates = Covariates(file, file.absolute) if file.absolute else None
         # A brush stroke changes the features only, so the part of the person is kept.
         self._part = lru_cache(maxsize=32)(self._new_part)
@@ -222,33 +222,6 @@ class FileModel:
         if self._covariates is None:
             raise ValueError(f"model {self.id} has no absolute part")
         return self._covariates.part(patient)
-
-
-def _prevalences(file: ModelFile) -> dict[str, GroupPrevalence]:
-    """Return the observed prevalence of each activity group and of "all"."""
-    people = file.population
-    groups: dict[str, GroupPrevalence] = {
-        g.key: GroupPrevalence(
-            g.key,
-            g.label,
-            g.cases,
-            g.n,
-            g.cases / g.n,
-            wilson_interval(g.cases, g.n),
-            file.sources[g.source].text,
-        )
-        for g in people.activity
-    }
-    groups["all"] = GroupPrevalence(
-        "all",
-        "all activity groups together (own activity unknown)",
-        people.cases,
-        people.n,
-        people.cases / people.n,
-        wilson_interval(people.cases, people.n),
-        file.sources[people.source].text,
-    )
-    return groups
 
 
 def _shipped(model_id: str) -> Callable[[], RiskModel]:

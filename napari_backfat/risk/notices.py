@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.risk_results import AbsoluteEstimate, ZScore
     from napari_backfat.risk.covariates import CovariatePart
     from napari_backfat.risk.features import Features
-    from napari_backfat.risk.schema import ModelFile
+    from napari_backfat.risk.model_schema import ModelFile
 
 
 def collect_warnings(
@@ -96,6 +96,22 @@ def _muscle_warnings(
                     "levels-derived",
                     f"The reference for {coverage.first_level} to {coverage.last_level} is derived "
                     "from published L1 to L5 values, with an added error of its mean.",
+                )
+            )
+        if coverage.cut_cranially or coverage.cut_caudally:
+            ends = " and ".join(
+                name
+                for name, cut in (
+                    (f"uppermost slice ({coverage.first_level})", coverage.cut_cranially),
+                    (f"lowest slice ({coverage.last_level})", coverage.cut_caudally),
+                )
+                if cut
+            )
+            found.append(
+                Notice(
+                    "mask-ends-at-scan-edge",
+                    f"The masks reach the {ends} of the scan: the Z scores are right only if that "
+                    "vertebra is inside from end plate to end plate.",
                 )
             )
         if features.fat_sd_ml == 0 and features.lean_sd_ml == 0:

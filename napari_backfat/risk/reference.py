@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from napari_backfat.model.patient import Patient, Sex
     from napari_backfat.risk.features import Features
-    from napari_backfat.risk.schema import Muscle, ReferenceSet, Source
+    from napari_backfat.risk.model_schema import Muscle
+    from napari_backfat.risk.reference_schema import ReferenceSet
+    from napari_backfat.risk.schema import Source
 
 LEVEL_HEIGHT_CM = (2.8, 4.3)
 """Plausible height of one lumbar level (vertebra and disc) in cm; assumed. It catches stated levels

@@ -11,17 +11,15 @@ import pytest
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.patient import Patient, Sex
 from napari_backfat.risk.calibrate import (
-    Calibration,
     calibrate,
     fit_age_distribution,
     main,
-    marginals,
-    stored,
     with_calibration,
 )
 from napari_backfat.risk.files import parse_model, shipped_model
 from napari_backfat.risk.model import MODELS
-from napari_backfat.risk.schema import ModelFile
+from napari_backfat.risk.model_schema import ModelFile
+from napari_backfat.risk.population import Calibration, marginals, stored
 
 
 @pytest.fixture

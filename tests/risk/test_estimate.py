@@ -335,6 +335,18 @@ def test_fast_enough_for_every_brush_stroke() -> None:
     assert float(np.median(times)) < 0.002
 
 
+def test_activity_error_comes_from_the_counts() -> None:
+    contribution = next(
+        c
+        for c in HYBRID.estimate(None, person(met_min_per_week=9000)).contributions
+        if c.key == "activity"
+    )
+    assert contribution.interval is not None
+    half = (contribution.interval.high - contribution.interval.low) / 2
+    # variance of a log-odds: 1/836 + 1/2964 (836 cases of 3,800)
+    assert half == pytest.approx(1.959964 * math.sqrt(1 / 836 + 1 / 2964), rel=1e-5)
+
+
 # --- statistics ------------------------------------------------------------------------------
 
 

@@ -108,6 +108,16 @@ def test_no_z_score_without_a_match(
     assert code in {n.code for n in result.refusals}
 
 
+def test_masks_at_the_edge_of_the_scan_warn() -> None:
+    inside = estimate(muscles_at(0, 0))
+    cut = estimate(muscles_at(0, 0, coverage=Coverage(17.5, "L1", "L5", cut_caudally=True)))
+    assert "mask-ends-at-scan-edge" not in {w.code for w in inside.warnings}
+    notice = next(w for w in cut.warnings if w.code == "mask-ends-at-scan-edge")
+    assert "lowest slice (L5)" in notice.text
+    assert "uppermost" not in notice.text
+    assert cut.relative == inside.relative
+
+
 def test_sixty_two_completed_years_are_inside() -> None:
     assert estimate(muscles_at(0, 0), age_years=62.9).relative.value is not None
 
