@@ -143,6 +143,17 @@ def test_l2_to_l5_by_hand() -> None:
     assert "levels-derived" in {w.code for w in result.warnings}
 
 
+def test_error_of_the_derived_mean_by_hand() -> None:
+    # women, L2-L5: V 452.3 +- 67.0 ml, F 0.1968 +- 0.107; volume share 0.0361, fraction 0.0072
+    fat = estimate(
+        features(452.3 * 0.1968, 452.3 * 0.8032, coverage=Coverage(14.0, "L2", "L5"))
+    ).z_scores[0]
+    sd = math.sqrt((452.3 * 0.107) ** 2 + (0.1968 * 67.0) ** 2 + (67.0 * 0.107) ** 2)
+    mean_sd = math.hypot(452.3 * 0.1968 * 0.0361, 452.3 * 0.0072)
+    assert fat.sd_ml == pytest.approx(sd)
+    assert fat.standard_error == pytest.approx(math.sqrt(1 / 40 + (mean_sd / sd) ** 2), rel=1e-6)
+
+
 def test_same_muscle_is_not_the_same_z_on_another_range() -> None:
     full = estimate(features(100, 465)).z_scores[0].value
     part = estimate(features(100, 465, coverage=Coverage(14.0, "L2", "L5"))).z_scores[0].value
