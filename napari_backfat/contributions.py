@@ -14,13 +14,6 @@ if TYPE_CHECKING:
 LayerData = list[tuple[Any, ...]]
 
 
-def open_review(viewer: napari.Viewer) -> ReviewWidget:
-    """Make the review panel of a viewer (Plugins > Back-fat review)."""
-    from napari_backfat.widgets.review_widget import ReviewWidget
-
-    return ReviewWidget(viewer)
-
-
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], LayerData] | None:
     """Return a reader for NIfTI files, or None for other files."""
     from napari_backfat.io.formats import format_of

@@ -10,6 +10,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_backfat.layers.colors import muscle_colors, tissue_colors
 from napari_backfat.layers.mask_binding import MaskBinding
+from napari_backfat.layers.plain import FILE_GRID
 from napari_backfat.layers.scheduling import immediately
 from napari_backfat.layers.side_letters import SideLetters
 from napari_backfat.model.fat_map import FatMapKind
@@ -79,11 +80,13 @@ class CaseLayers:
         self._place = place
         if masks.fat_map.kind is not FatMapKind.NONE:
             self.images[_FAT_MAP] = self._fat_map_layer()
+        origin = {FILE_GRID: scan.reference.file_grid}
         self.tissue = Labels(
             masks.tissue,
             name="Tissue (lean / fat)",
             colormap=DirectLabelColormap(color_dict=tissue_colors()),
             opacity=0.45,
+            metadata=origin,
             **place,
         )
         self.muscle = Labels(
@@ -91,6 +94,7 @@ class CaseLayers:
             name="Muscles",
             colormap=DirectLabelColormap(color_dict=muscle_colors()),
             opacity=0.9,
+            metadata=origin,
             **place,
         )
         self.muscle.contour = 1
@@ -130,7 +134,7 @@ class CaseLayers:
         dims = self._viewer.dims
         dims.ndisplay = 2
         dims.order = tuple(range(dims.ndim))
-        dims.axis_labels = (*dims.axis_labels[:-3], "head-foot", "front-back", "right-left")
+        dims.axis_labels = (*dims.axis_labels[:-3], "HF", "AP", "RL")
         step = list(dims.current_step)
         step[-3] = n_slices // 2
         dims.current_step = tuple(step)

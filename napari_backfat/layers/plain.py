@@ -15,6 +15,8 @@ from napari_backfat.model.geometry import FileGrid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+FILE_GRID = "backfat_file_grid"
+"""Key of a mask layer's metadata that holds the `FileGrid` for writing it."""
 _RAS_OF_WORKING_ORDER = np.array([[0, 0, -1.0], [0, -1.0, 0], [-1.0, 0, 0]])
 
 
@@ -35,9 +37,9 @@ def plain_layers(paths: Sequence[str | Path]) -> list[tuple[Any, ...]]:
 def write_label_layer(path: str | Path, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write a 3D label layer as NIfTI.
 
-    napari gives a writer neither the scan nor its affine: the layer's scale and translation become
-    the grid, taken as head-foot, front-back, right-left. Masks with the scan's exact affine are
-    saved by the review (`Save`).
+    A mask of a review carries its scan's file grid and gets exactly that order and affine. For any
+    other layer napari knows no affine: its scale and translation become the grid, taken as
+    head-foot, front-back, right-left.
 
     Parameters
     ----------
@@ -61,6 +63,10 @@ def write_label_layer(path: str | Path, data: Any, meta: dict[str, Any]) -> list
     array = np.asarray(data)
     if array.ndim != 3 or array.min(initial=0) < 0 or array.max(initial=0) > 255:
         raise BackfatError("Only 3D label layers with label numbers from 0 to 255 can be saved.")
+    known = (meta.get("metadata") or {}).get(FILE_GRID)
+    if isinstance(known, FileGrid) and known.geometry.shape == array.shape:
+        write_labels(path, array.astype(np.uint8), known, MUSCLE_NAMES)
+        return [str(path)]
     scale = np.asarray(meta.get("scale", (1.0, 1.0, 1.0)), dtype=float)
     translate = np.asarray(meta.get("translate", (0.0, 0.0, 0.0)), dtype=float)
     affine = np.eye(4)

@@ -66,4 +66,13 @@ def features_of(
     weighted = None
     if fat_kind is FatMapKind.FAT_FRACTION:
         weighted = weighted_fat_ml(ledger, geometry, slices)
-    return Features.from_measure(measured.back, fat_kind, coverage, weighted)
+    back = measured.back
+    return Features(
+        muscle_ml=back.volume_ml,
+        lean_ml=back.lean_ml,
+        fat_ml=back.fat_ml,
+        mean_fat_fraction=back.mean_fat_fraction,
+        coverage=coverage,
+        fat_map=fat_kind,
+        weighted_fat_ml=weighted,
+    )

@@ -36,7 +36,8 @@ _TISSUES = (
     (TissueCode.FAT_BY_HAND, "Fat", "F", "Paint fat by hand; no threshold change touches it"),
     (TissueCode.LEAN_BY_HAND, "Lean", "D", "Paint lean muscle by hand"),
 )
-_STYLE = "QToolButton:checked { border: 2px solid #FFE14D; font-weight: bold; }"
+_SHORT = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+_STYLE = "QToolButton { padding: 2px 3px; } QToolButton:checked { border: 2px solid #FFE14D; font-weight: bold; }"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Paint:
     def layer(self) -> str:
         """"muscle" or "tissue": the mask that is written."""
         return "muscle" if isinstance(self.target, Muscle) else "tissue"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells targets apart; muscle 4 and tissue 4 are equal numbers."""
+        return self.layer, int(self.target)
 
 
 class BrushPanel(QWidget):
@@ -78,7 +84,7 @@ class BrushPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setStyleSheet(_STYLE)
-        self.paint_buttons: dict[Muscle | TissueCode, QToolButton] = {}
+        self.paint_buttons: dict[tuple[str, int], QToolButton] = {}
         self.tool_buttons: dict[str, QToolButton] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
@@ -105,7 +111,7 @@ class BrushPanel(QWidget):
             button = _button(name, f"{tip} ({key})", QColor.fromRgbF(*tissue_rgba(code)[:3]))
             self._add_paint_button(grid, group, button, code, 0, 2 * column, 2)
         for number, muscle in enumerate(MUSCLES):
-            short = muscle.display_name.replace("Quadratus lumborum", "Quad. lumb.")
+            short = muscle.display_name.replace("Quadratus lumborum", "Quadratus l.")
             tip = f"Paint {muscle.display_name} ({number + 1})"
             button = _button(short, tip, QColor.fromRgbF(*muscle_rgb(muscle)))
             row, column = 1 + number // 2, 2 * (1 - number % 2)
@@ -124,7 +130,7 @@ class BrushPanel(QWidget):
         span: int,
     ) -> None:
         group.addButton(button)
-        self.paint_buttons[target] = button
+        self.paint_buttons[Paint(target).key] = button
         button.clicked.connect(lambda _=False, t=target: self.paint_chosen.emit(Paint(t)))
         grid.addWidget(button, row, column, 1, span)
 
@@ -158,8 +164,10 @@ class BrushPanel(QWidget):
 
     def _outside_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        row.addWidget(QLabel("Fat/lean outside a muscle"))
+        row.addWidget(QLabel("Outside a muscle, paint"))
         self.outside = QComboBox()
+        self.outside.setMinimumContentsLength(12)
+        self.outside.setSizeAdjustPolicy(_SHORT)
         self.outside.setToolTip(
             "Tissue counts only inside a muscle. Paint elsewhere is refused, or it grows the "
             "muscle chosen here."
@@ -205,7 +213,7 @@ class BrushPanel(QWidget):
 
     def set_paint(self, paint: Paint) -> None:
         """Mark what is painted now."""
-        self.paint_buttons[paint.target].setChecked(True)
+        self.paint_buttons[paint.key].setChecked(True)
 
     def set_tool(self, mode: str) -> None:
         """Mark the tool in use; another mode of napari marks none."""

@@ -82,7 +82,7 @@ class CasePanel(QWidget):
         )
         self.description.setToolTip("\n".join(v.source.path for v in scan.images))
         shown = "\n".join(scan.notes)
-        self.notes.setText(shown if len(shown) < 220 else shown[:217] + "…")
+        self.notes.setText(shown if len(shown) < 150 else shown[:147] + "…")
         self.notes.setToolTip(shown)
         self.notes.setVisible(bool(shown))
 

@@ -26,8 +26,8 @@ class LivePanel(QWidget):
         self._case: Case | None = None
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
-        layout.addWidget(self.table, 20)
-        layout.addWidget(self.risk, 11)
+        layout.addWidget(self.table, 9)
+        layout.addWidget(self.risk, 5)
         self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
 
     def set_case(self, case: Case | None) -> None:

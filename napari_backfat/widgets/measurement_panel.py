@@ -68,11 +68,14 @@ class MeasurementPanel(QTableWidget):
         header = self.horizontalHeader()
         header.setMinimumSectionSize(30)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(_NAME_COLUMN, QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(_ASYMMETRY_COLUMN, QHeaderView.ResizeMode.ResizeToContents)
+        for column, width in ((_NAME_COLUMN, 152), (_ASYMMETRY_COLUMN, 78)):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+            header.resizeSection(column, width)
         self._fill_frame()
         self.cellDoubleClicked.connect(self._on_double_click)
+        self.setStyleSheet("QTableWidget { font-size: 11px; } QTableWidget::item { padding: 0px; }")
         self.setMinimumHeight(_N_ROWS * 21 + 4)
+        self.setMinimumWidth(960)
 
     # ------------------------------------------------------------------ frame
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QGroupBox, QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+from superqt.utils import create_worker
 
 from napari_backfat.io.inputs import InputsChanged
 from napari_backfat.io.naming import find_partner
@@ -16,6 +18,7 @@ from napari_backfat.layers.case_layers import CaseLayers
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
 from napari_backfat.review.session import Loaded, ReviewSession, Segmented
+from napari_backfat.segment.devices import CHOICES, resolve_device
 from napari_backfat.widgets.brush_panel import BrushPanel
 from napari_backfat.widgets.case_panel import CasePanel
 from napari_backfat.widgets.dialogs import Dialogs
@@ -30,12 +33,19 @@ from napari_backfat.widgets.tools import Tools
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from napari import Viewer
+    import napari.viewer
 
     from napari_backfat.model.case import Case
     from napari_backfat.model.progress import Progress
 
 _THRESHOLD_REST_MS = 600
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something only the person can decide, found by a job (superqt raises returned exceptions)."""
+
+    error: BackfatError
 
 
 class ReviewWidget(QWidget):
@@ -60,7 +70,7 @@ class ReviewWidget(QWidget):
         Questions to the person.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.setObjectName("backfat_review")
         self.setAcceptDrops(True)
@@ -121,7 +131,7 @@ class ReviewWidget(QWidget):
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.message)
         layout.addWidget(self.tabs, 1)
-        self.setMinimumWidth(360)
+        self.setMinimumWidth(400)
 
     def _connect(self) -> None:
         case, ai, brush = self.case_panel, self.segment_panel, self.brush_panel
@@ -151,9 +161,7 @@ class ReviewWidget(QWidget):
         self.tools.bind_keys(
             {"Control-R": self.run_ai, "Control-Shift-S": self.save, "Escape": self.jobs.cancel}
         )
-        from napari_backfat.segment.devices import available_devices
-
-        ai.set_devices(["auto", *available_devices()])
+        ai.set_devices(CHOICES)
 
     # ------------------------------------------------------------------ messages
 
@@ -197,31 +205,32 @@ class ReviewWidget(QWidget):
         files: list[str],
         contrasts: Sequence[Contrast] | None,
         accept_mismatch: bool,
-    ) -> Generator[Progress, None, Loaded | BackfatError]:
+    ) -> Generator[Progress, None, Loaded | Question]:
         """Load, and hand questions back as a result, because a worker cannot ask."""
         self._retry_paths = files
         try:
             return (yield from self.session.load_job(files, contrasts, accept_mismatch))
-        except (PairingNeedsConsent, RolesNeeded) as question:
-            return question
+        except (PairingNeedsConsent, RolesNeeded) as error:
+            return Question(error)
 
-    def _on_loaded(self, result: Loaded | BackfatError) -> None:
-        files = self._retry_paths
-        if isinstance(result, PairingNeedsConsent):
-            if self.dialogs.yes("Do these images belong together?", result.comparison.text):
+    def _on_loaded(self, result: Loaded | Question) -> None:
+        if isinstance(result, Loaded):
+            self.session.accept_loaded(result)
+            self.show_message(" ".join(result.notes))
+            return
+        files, error = self._retry_paths, result.error
+        if isinstance(error, PairingNeedsConsent):
+            if self.dialogs.yes("Do these images belong together?", error.comparison.text):
                 self.open_scan(files, accept_mismatch=True)
             else:
                 self.show_message("The scan was not opened: the images' positions disagree.")
-        elif isinstance(result, RolesNeeded):
-            water = self.dialogs.water_image(files) if len(files) == 2 else None
-            if water is None:
-                self.show_message(str(result))
-                return
-            roles = [Contrast.WATER if f == water else Contrast.FAT for f in files]
-            self.open_scan(files, roles)
-        elif isinstance(result, Loaded):
-            self.session.accept_loaded(result)
-            self.show_message(" ".join(result.notes))
+            return
+        water = self.dialogs.water_image(files) if len(files) == 2 else None
+        if water is None:
+            self.show_message(str(error))
+            return
+        roles = [Contrast.WATER if f == water else Contrast.FAT for f in files]
+        self.open_scan(files, roles)
 
     def ask_for_case(self) -> None:
         """Let the person choose a case folder and open it."""
@@ -235,23 +244,23 @@ class ReviewWidget(QWidget):
             return
         self.show_message("")
 
-        def job() -> Generator[Progress, None, Loaded | InputsChanged]:
+        def job() -> Generator[Progress, None, Loaded | Question]:
             try:
                 return (yield from self.session.open_case_job(folder, images))
-            except InputsChanged as question:
-                return question
+            except InputsChanged as error:
+                return Question(error)
 
-        def done(result: Loaded | InputsChanged) -> None:
+        def done(result: Loaded | Question) -> None:
             if isinstance(result, Loaded):
                 self._on_loaded(result)
             elif not images and self.dialogs.yes(
-                "The images moved or changed", f"{result} Choose the image files now?"
+                "The images moved or changed", f"{result.error} Choose the image files now?"
             ):
                 chosen = self.dialogs.images()
                 if chosen:
                     self.open_case(folder, chosen)
             else:
-                self.show_message(str(result))
+                self.show_message(str(result.error))
 
         self.jobs.start("Opening the case", job(), done)
 
@@ -290,6 +299,7 @@ class ReviewWidget(QWidget):
         self._on_saved_flag(case.saved)
         self._on_ai(case.ai)
         self.viewer.reset_view()
+        self._on_device(self.segment_panel.device.currentText())
 
     def _on_closing(self, case: Case) -> None:
         case.events.saved.disconnect(self._on_saved_flag)
@@ -341,11 +351,19 @@ class ReviewWidget(QWidget):
             text += " …" if len(flags) > 1 else ""
         self.segment_panel.set_result(text, "\n".join(f["text"] for f in flags))
 
-    def _on_device(self, name: str) -> None:
-        from napari_backfat.segment.devices import describe_choice
+    def _on_device(self, choice: str) -> None:
+        """Say what a choice will use. Only torch knows, and its start takes seconds: in a thread."""
+        if not choice or self.session.case is None:
+            return
 
-        if name:
-            self.segment_panel.device_note.setText(describe_choice(name))
+        def ask() -> str:
+            try:
+                return resolve_device(choice)[1]
+            except BackfatError as error:
+                return str(error)
+
+        worker = create_worker(ask)
+        worker.returned.connect(self.segment_panel.set_device_note)
 
     # ------------------------------------------------------------------ edit
 
@@ -459,4 +477,7 @@ def _scrolled(widget: QWidget) -> QScrollArea:
     area.setWidgetResizable(True)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setWidget(widget)
+    # Without this the panel would be cut at its right edge when the dock is narrow.
+    bar = area.verticalScrollBar().sizeHint().width()
+    area.setMinimumWidth(widget.minimumSizeHint().width() + bar + 4)
     return area

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt
+from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import (
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_backfat.model.risk_results import RESEARCH_USE_ONLY, Grade
+from napari_backfat.risk.describe import percent
 from napari_backfat.widgets.log_axis import LogAxis
 
 if TYPE_CHECKING:
@@ -30,10 +29,6 @@ GRADE_COLORS = {
 }
 _DASH = "\N{EM DASH}"
 
-
-def percent(fraction: float) -> str:
-    """Return a fraction as a percentage with a sensible number of digits."""
-    return f"{100 * fraction:.1f} %" if fraction < 0.995 else "100 %"
 
 
 class RiskPanel(QWidget):
@@ -51,15 +46,15 @@ class RiskPanel(QWidget):
         self.probability_note = _note()
         self.activity = _note()
         self.warnings = _note()
-        self.warnings.setStyleSheet("color: #FFB25C;")
+        self.warnings.setStyleSheet("color: #FFB25C; font-size: 11px;")
         for label in (self.odds, self.probability):
-            label.setStyleSheet("font-size: 17px; font-weight: bold;")
+            label.setStyleSheet("font-size: 16px; font-weight: bold;")
         disclaimer = _note(RESEARCH_USE_ONLY)
-        disclaimer.setStyleSheet("font-style: italic;")
+        disclaimer.setStyleSheet("font-style: italic; font-size: 11px;")
 
         left = QVBoxLayout()
         left.setSpacing(2)
-        left.addWidget(_heading("Relative odds of chronic back pain"))
+        left.addWidget(_heading("Relative odds, chronic back pain"))
         left.addWidget(self.odds)
         left.addWidget(self.axis)
         left.addWidget(self.odds_note)
@@ -69,7 +64,7 @@ class RiskPanel(QWidget):
         left.addStretch(1)
         right = QVBoxLayout()
         right.setSpacing(2)
-        right.addWidget(_heading("What moved the approximate probability (log-odds)"))
+        right.addWidget(_heading("What moved it (log-odds)"))
         self.chart = ContributionChart()
         right.addWidget(self.chart)
         right.addWidget(_heading("Observed in the study"))
@@ -78,21 +73,20 @@ class RiskPanel(QWidget):
         right.addStretch(1)
         columns = QHBoxLayout()
         columns.setSpacing(10)
-        columns.addLayout(left, 1)
-        columns.addLayout(right, 1)
+        columns.addLayout(left, 4)
+        columns.addLayout(right, 5)
+        columns.setContentsMargins(4, 0, 4, 0)
         inner = QWidget()
-        whole = QVBoxLayout(inner)
-        whole.setContentsMargins(4, 0, 4, 0)
-        whole.setSpacing(2)
-        whole.addLayout(columns, 1)
-        whole.addWidget(disclaimer)
+        inner.setLayout(columns)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inner)
-        outer = QGridLayout(self)
+        outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.setSpacing(2)
+        outer.addWidget(scroll, 1)
+        outer.addWidget(disclaimer)  # outside the scroll area: always to be seen
 
     def set_estimate(self, now: RiskEstimate | None, ai: RiskEstimate | None) -> None:
         """Show the present estimate beside the one for the AI's masks."""
@@ -109,8 +103,7 @@ class RiskPanel(QWidget):
         group = now.activity
         self.activity.setText(
             f"{percent(group.prevalence)} ({percent(group.interval.low)} to "
-            f"{percent(group.interval.high)}) had chronic back pain among {group.n:,} people, "
-            f"{group.label}"
+            f"{percent(group.interval.high)}) of {group.n:,} people, {group.label}"
         )
         self.activity.setToolTip(f"{now.activity_note}\n{group.source}")
         notices = [*now.refusals, *now.warnings]
@@ -138,10 +131,10 @@ class RiskPanel(QWidget):
             )
             was = f"AI masks: {before:.2f}. " if before is not None else ""
             self.odds_note.setText(
-                _shorten(f"{was}Against {relative.comparator}. [{relative.grade.value}]", 170)
+                _shorten(f"{was}[{relative.grade.value}] Against {relative.comparator}.", 120)
             )
         reason = f"\n\n{relative.blank.text}" if relative.blank else ""
-        self.odds_note.setToolTip(f"{relative.formula}\n\n{relative.source}{reason}")
+        self.odds_note.setToolTip(f"Against {relative.comparator}.\n\n{relative.formula}\n\n{relative.source}{reason}")
 
     def _set_absolute(self, now: RiskEstimate, ai: RiskEstimate | None) -> None:
         absolute = now.absolute
@@ -159,10 +152,10 @@ class RiskPanel(QWidget):
             before = ai.absolute.probability if ai is not None else None
             was = f"AI masks: {percent(before)}. " if before is not None else ""
             self.probability_note.setText(
-                _shorten(f"{was}{absolute.outcome} [{absolute.grade.value}]", 130)
+                _shorten(f"{was}[{absolute.grade.value}] {absolute.outcome}", 110)
             )
         reason = f"\n\n{absolute.blank.text}" if absolute.blank else ""
-        self.probability_note.setToolTip(f"{absolute.formula}\n\n{absolute.source}{reason}")
+        self.probability_note.setToolTip(f"{absolute.outcome}\n\n{absolute.formula}\n\n{absolute.source}{reason}")
 
 
 class ContributionChart(QWidget):
@@ -173,15 +166,12 @@ class ContributionChart(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._rows: tuple[Contribution, ...] = ()
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setMouseTracking(True)
+        self.setMinimumWidth(120)
 
     def set_contributions(self, rows: tuple[Contribution, ...]) -> None:
         """Show these inputs, in the given order."""
-        if len(rows) != len(self._rows):
-            self._rows = rows
-            self.updateGeometry()
         self._rows = rows
+        self.setFixedHeight(self._ROW * (len(rows) + 1) + 4)
         self.setToolTip(
             "\n".join(
                 f"{r.label} ({r.input_text}): {r.log_odds:+.3f} [{r.grade.value}]  {r.formula}"
@@ -189,10 +179,6 @@ class ContributionChart(QWidget):
             )
         )
         self.update()
-
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return one line per input and one for the legend."""
-        return QSize(240, self._ROW * (len(self._rows) + 1) + 4)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
         """Draw labels, zero line, bars, and the legend of the grades."""
@@ -232,7 +218,7 @@ class ContributionChart(QWidget):
 
 def _heading(text: str) -> QLabel:
     label = QLabel(text)
-    label.setStyleSheet("font-weight: bold; color: #9FB4C7;")
+    label.setStyleSheet("font-weight: bold; font-size: 12px; color: #9FB4C7;")
     return label
 
 

@@ -40,6 +40,7 @@ class SegmentPanel(QWidget):
         self.run.clicked.connect(lambda: self.run_clicked.emit())
         self.device = QComboBox()
         self.device.setToolTip("Where the network runs")
+        self.device.setMinimumContentsLength(5)
         self.device.currentTextChanged.connect(self.device_chosen)
         self.device_note = QLabel()
         self.device_note.setWordWrap(True)
@@ -69,12 +70,19 @@ class SegmentPanel(QWidget):
         layout.addWidget(self.stage)
         layout.addWidget(self.device_note)
         layout.addWidget(self.result)
+        self.set_device_note("")
+        self.set_result("", "")
         self.set_idle()
 
     def set_devices(self, names: Sequence[str]) -> None:
         """Offer these devices, the first one chosen."""
         self.device.clear()
         self.device.addItems(list(names))
+
+    def set_device_note(self, text: str) -> None:
+        """Say what the chosen device is."""
+        self.device_note.setText(text)
+        self.device_note.setVisible(bool(text))
 
     def set_busy(self, title: str) -> None:
         """Show that a job runs."""

@@ -1,0 +1,277 @@
+"""The command line: the same work as the window, without one."""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from napari_backfat import __version__
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.volume import Contrast
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_backfat.model.progress import Progress as Step
+    from napari_backfat.review.session import ReviewSession
+
+T = TypeVar("T")
+EXIT_USER, EXIT_NOTHING_FOUND, EXIT_CANCELLED = 2, 3, 130
+
+app = typer.Typer(
+    name="napari-backfat",
+    help="Back muscles on MRI: AI segmentation, lean and fat, and an adjusted risk estimate. "
+    "Research use only.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_console = Console()
+_errors = Console(stderr=True)
+
+
+class Single(str, Enum):
+    """Contrasts of a single image."""
+
+    AUTO = "auto"
+    WATER = "water"
+    FAT = "fat"
+    IN_PHASE = "in"
+    OPPOSED_PHASE = "opposed"
+    T1W = "t1w"
+    T2W = "t2w"
+
+
+Water = Annotated[Path | None, typer.Option(help="Water image (NIfTI)")]
+Fat = Annotated[Path | None, typer.Option(help="Fat image (NIfTI)")]
+Image = Annotated[Path | None, typer.Option(help="One image instead of a Dixon pair (NIfTI)")]
+ContrastOption = Annotated[Single, typer.Option(help="What --image shows; auto: by its name")]
+Out = Annotated[Path, typer.Option(help="Case folder to write")]
+PatientFile = Annotated[Path | None, typer.Option(help="patient.json, as the window saves it")]
+Accept = Annotated[
+    bool, typer.Option("--accept-mismatch", help="Use images together whose positions disagree")
+]
+Threshold = Annotated[float, typer.Option(min=0, max=1, help="A voxel is fat from here on")]
+LevelsOption = Annotated[
+    str | None,
+    typer.Option(help="Vertebrae measured, with slices: L1-L5:3-40 (0 = nearest to the head)"),
+]
+
+
+@app.command()
+def analyze(
+    out: Out,
+    water: Water = None,
+    fat: Fat = None,
+    image: Image = None,
+    contrast: ContrastOption = Single.AUTO,
+    patient: PatientFile = None,
+    levels: LevelsOption = None,
+    threshold: Threshold = 0.5,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    accept_mismatch: Accept = False,
+) -> None:
+    """Segment a scan with the AI, measure it, and write a case folder.
+
+    Exit codes: 0 done, 2 a problem with the input, 3 no paraspinal muscles found (the folder is
+    written all the same), 130 interrupted.
+    """
+    with _reporting():
+        session = _open(water, fat, image, contrast, accept_mismatch)
+        _prepare(session, patient, levels, threshold)
+        session.accept_segmentation(_with_bar(session.segment_job(device=device)))
+        found = _finish(session, out)
+    if not found:
+        _errors.print("No paraspinal muscles were found in this scan.")
+        raise typer.Exit(EXIT_NOTHING_FOUND)
+
+
+@app.command()
+def measure(
+    muscles: Annotated[
+        Path, typer.Option(help="Muscle map (NIfTI): ids 1-8 of this program, or MuscleMap ids")
+    ],
+    out: Out,
+    water: Water = None,
+    fat: Fat = None,
+    image: Image = None,
+    contrast: ContrastOption = Single.AUTO,
+    patient: PatientFile = None,
+    levels: LevelsOption = None,
+    threshold: Threshold = 0.5,
+    accept_mismatch: Accept = False,
+) -> None:
+    """Measure masks that were made elsewhere, and write a case folder."""
+    from napari_backfat.io.labels import read_labels
+
+    with _reporting():
+        session = _open(water, fat, image, contrast, accept_mismatch)
+        assert session.case is not None
+        grid = session.case.scan.reference.file_grid
+        labels = read_labels(muscles, grid, accept_mismatch=accept_mismatch)
+        for note in labels.notes:
+            _console.print(f"Note: {note}")
+        _prepare(session, patient, levels, threshold)
+        session.accept_muscles(labels.array)
+        _finish(session, out)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option(help="Where screenshot and case folder go")] = None,
+    exit_after_screenshot: Annotated[
+        bool, typer.Option("--exit-after-screenshot", help="End when the results are there")
+    ] = False,
+) -> None:
+    """Open the bundled synthetic case in the window and run the AI on it."""
+    from napari_backfat.widgets.demo import run_demo
+
+    with _reporting():
+        table = run_demo(out, exit_after_screenshot)
+        if table is not None:
+            _print_results(table)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    _console.print(__version__)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the installed program."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    app()
+
+
+class _reporting:  # noqa: N801 - reads as a statement
+    """Turn problems into one sentence and an exit code."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, BackfatError):
+            _errors.print(f"[bold]Error:[/bold] {error}", highlight=False)
+            raise typer.Exit(EXIT_USER) from error
+        if isinstance(error, KeyboardInterrupt):
+            _errors.print("Interrupted; nothing was written.")
+            raise typer.Exit(EXIT_CANCELLED) from error
+
+
+def _open(
+    water: Path | None, fat: Path | None, image: Path | None, contrast: Single, accept: bool
+) -> ReviewSession:
+    from napari_backfat.review.session import ReviewSession
+
+    session = ReviewSession()
+    if image is not None and water is None and fat is None:
+        roles = [Contrast.UNKNOWN if contrast is Single.AUTO else Contrast(contrast.value)]
+        job = session.load_job([image], roles, accept)
+    elif water is not None and fat is not None and image is None:
+        job = session.load_job([water, fat], [Contrast.WATER, Contrast.FAT], accept)
+    else:
+        raise BackfatError(
+            "Give either --water and --fat together, or --image alone (with --contrast)."
+        )
+    case = session.accept_loaded(_with_bar(job))
+    for note in case.scan.notes:
+        _console.print(f"Note: {note}", highlight=False)
+    return session
+
+
+def _prepare(
+    session: ReviewSession, patient: Path | None, levels: str | None, threshold: float
+) -> None:
+    from napari_backfat.model.patient import Patient
+
+    if patient is not None:
+        try:
+            text = patient.read_bytes()
+        except OSError as error:
+            raise BackfatError(f"{patient} could not be read: {error.strerror}.") from error
+        session.set_patient(Patient.from_json(text))
+    session.set_levels(_parse_levels(levels))
+    session.set_threshold(threshold)
+
+
+def _parse_levels(text: str | None) -> Any:
+    import re
+
+    from napari_backfat.model.levels import SpineRange
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"(L[1-5])-(L[1-5]):(\d+)-(\d+)", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise BackfatError(f"'{text}' is no level range; write it like L1-L5:3-40.")
+    first, last, top, bottom = match.groups()
+    try:
+        return SpineRange(first.upper(), last.upper(), int(top), int(bottom))
+    except ValueError as error:
+        raise BackfatError(f"'{text}' is no level range: {error}.") from error
+
+
+def _finish(session: ReviewSession, out: Path) -> bool:
+    """Save and print; returns whether there is any muscle."""
+    from napari_backfat.risk.describe import summary_lines
+
+    session.save(out)
+    case = session.case
+    assert case is not None and case.measurement is not None
+    _print_results(case.measurement)
+    if case.risk is not None:
+        for line in summary_lines(case.risk):
+            _console.print(line, highlight=False)
+    if case.ai is not None:
+        for flag in case.ai.provenance["flags"]:
+            _console.print(f"AI: {flag['text']}", highlight=False)
+    _console.print(f"Saved to {out}", highlight=False)
+    return case.measurement.total.volume_ml > 0
+
+
+def _print_results(measurement: Any) -> None:
+    from napari_backfat.measure.table import MEASURES, value_of
+    from napari_backfat.model.anatomy import MUSCLES
+
+    table = Table("Muscle", title="Back muscles")
+    for measure in MEASURES:
+        table.add_column(f"{measure.label} ({measure.unit})", justify="right")
+    for muscle in (*MUSCLES, None):
+        row = measurement.total if muscle is None else measurement.muscles[muscle]
+        values = (value_of(m, row) for m in MEASURES)
+        cells = [
+            "-" if v is None else f"{v:.{m.decimals}f}"
+            for v, m in zip(values, MEASURES, strict=True)
+        ]
+        table.add_row("All muscles" if muscle is None else muscle.display_name, *cells)
+    _console.print(table)
+
+
+def _with_bar(job: Generator[Step, None, T]) -> T:
+    """Run a job with a progress bar; Ctrl+C closes it."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=_errors,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("Starting", total=1.0)
+        try:
+            while True:
+                try:
+                    step = next(job)
+                except StopIteration as stop:
+                    result: T = stop.value
+                    return result
+                bar.update(task, completed=step.fraction, description=step.text)
+        finally:
+            job.close()
