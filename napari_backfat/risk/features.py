@@ -12,7 +12,6 @@ from napari_backfat.model.fat_map import SCALE, FatMapKind
 if TYPE_CHECKING:
     from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.ledger import Ledger
-    from napari_backfat.model.results import Measurement
     from napari_backfat.risk.reference_schema import SpineLevel
 
 BACK_MUSCLES = frozenset({MuscleGroup.MULTIFIDUS, MuscleGroup.ERECTOR_SPINAE})
@@ -107,54 +106,6 @@ class Features:
         """Lean volume in the sense of the reference sets: muscle volume minus fat volume."""
         fat = self.reference_fat_ml
         return None if fat is None else self.muscle_ml - fat
-
-    @classmethod
-    def from_measurement(
-        cls,
-        measurement: Measurement,
-        first_level: SpineLevel | None = None,
-        last_level: SpineLevel | None = None,
-        weighted_fat_ml: float | None = None,
-        cut_in_plane: bool = False,
-    ) -> Features:
-        """Take the numbers of the back muscles from a measurement.
-
-        Parameters
-        ----------
-        measurement : Measurement
-            Its masks must hold the stated levels and nothing beyond them.
-        first_level, last_level, cut_in_plane
-            See `Coverage`.
-        weighted_fat_ml : float, optional
-            See the class.
-
-        Returns
-        -------
-        Features
-        """
-        back = measurement.back
-        missing = tuple(
-            m.display_name
-            for m in MUSCLES
-            if m.group in BACK_MUSCLES and measurement.muscles[m].volume_ml == 0
-        )
-        return cls(
-            muscle_ml=back.volume_ml,
-            lean_ml=back.lean_ml,
-            fat_ml=back.fat_ml,
-            mean_fat_fraction=back.mean_fat_fraction,
-            coverage=Coverage(
-                back.length_cm,
-                first_level,
-                last_level,
-                cut_in_plane,
-                missing,
-                back.cut_cranially,
-                back.cut_caudally,
-            ),
-            fat_map=measurement.fat_kind,
-            weighted_fat_ml=weighted_fat_ml,
-        )
 
 
 def weighted_fat_ml(

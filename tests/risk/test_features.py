@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_backfat.measure.quantify import quantify
 from napari_backfat.model.anatomy import Muscle, TissueCode
 from napari_backfat.model.fat_map import FatMap, FatMapKind, apply_rule, threshold_code
 from napari_backfat.model.geometry import Geometry
 from napari_backfat.model.ledger import Ledger, joint_code
-from napari_backfat.risk.features import Coverage, Features, weighted_fat_ml
+from napari_backfat.risk.features import Coverage, weighted_fat_ml
 from tests.risk.people import features
 
 SHAPE = (6, 12, 12)
@@ -82,21 +81,6 @@ def test_all_by_hand_and_nothing(case: Any) -> None:
     expected = ((muscle >= 1) & (muscle <= 4)).sum() * grid.voxel_ml
     assert weighted_fat_ml(ledger_of(muscle, tissue, codes), grid) == pytest.approx(expected)
     assert weighted_fat_ml(Ledger(SHAPE[0]), grid) is None
-
-
-def test_from_measurement(case: Any) -> None:
-    muscle, tissue, codes, grid = case
-    muscle[muscle == 1] = 0
-    tissue[muscle == 0] = 0
-    measurement = quantify(
-        ledger_of(muscle, tissue, codes), grid, FatMapKind.FAT_FRACTION, threshold=0.5
-    )
-    made = Features.from_measurement(measurement, "L1", "L5")
-    assert made.muscle_ml == measurement.back.volume_ml
-    assert made.fat_map is FatMapKind.FAT_FRACTION
-    assert made.coverage.missing_parts == ("Multifidus L",)
-    assert (made.coverage.first_level, made.coverage.last_level) == ("L1", "L5")
-    assert made.coverage.extent_cm == pytest.approx(measurement.back.length_cm)
 
 
 @pytest.mark.parametrize(
