@@ -172,17 +172,17 @@ def draw_params(
     heavy = rng.uniform(1.8, 3.0) if rng.random() < 0.125 else 1.0
     spread = float(np.exp(rng.normal(0, 0.3)) * heavy)
     older = (age - 45) / 10
-    mf = (0.21 if woman else 0.17) + 0.025 * older
-    es = (0.155 if woman else 0.125) + 0.018 * older
+    mf = (0.20 if woman else 0.165) + 0.025 * older
+    es = (0.145 if woman else 0.12) + 0.018 * older
     own = np.exp(rng.normal(0, 0.12, 4))
     thickness = float(np.exp(rng.normal(np.log(24 if woman else 16), 0.45)))
     return PhantomParams(
         seed=int(rng.integers(2**31)),
         body_scale=float(np.clip(rng.normal(0.93 if woman else 1.0, 0.035), 0.86, 1.10)),
         level_height_mm=float(np.clip(rng.normal(34 if woman else 36.5, 1.3), 31, 40)),
-        muscle_bulk=float(np.clip(rng.normal(0.93 if woman else 1.03, 0.07), 0.75, 1.2)),
+        muscle_bulk=float(np.clip(rng.normal(0.90 if woman else 0.985, 0.07), 0.75, 1.2)),
         multifidus_width=float(np.clip(rng.normal(1.0, 0.08), 0.85, 1.2)),
-        psoas_bulk=float(np.clip(rng.normal(0.97 if woman else 1.03, 0.08), 0.8, 1.2)),
+        psoas_bulk=float(np.clip(rng.normal(1.0 if woman else 1.06, 0.08), 0.8, 1.2)),
         hip_width=float(np.clip(rng.normal(0.75 if woman else 0.2, 0.2), 0, 1)),
         subcutaneous_mm=float(np.clip(thickness, 6, 50)),
         belly_mm=float(np.clip(rng.normal(15 + 4 * older + 0.6 * thickness, 14), 0, 70)),

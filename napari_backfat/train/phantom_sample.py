@@ -118,7 +118,7 @@ def make_sample(seed: int = SAMPLE_SEED) -> Sample:
         anatomy,
         (Contrast.WATER, Contrast.FAT),
         np.random.default_rng([seed, 1]),
-        Acquisition(snr=50.0, blur_voxels=0.5, shading=0.8, scale=150.0),
+        Acquisition(snr=70.0, blur_voxels=0.5, shading=0.8, scale=180.0),
     )
 
     def stored(image: NDArray[np.float32]) -> NDArray[np.int16]:
