@@ -100,16 +100,25 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
-def test_wheel_holds_every_file_of_the_package(wheel: zipfile.ZipFile) -> None:
+def _tracked(folder: str) -> set[str]:
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "napari_backfat"],
+        ["git", "ls-files", "-z", folder],
         cwd=REPOSITORY, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    tracked = {
-        name for name in listed.stdout.split("\0") if name and not (REPOSITORY / name).is_dir()
-    }
+    return {name for name in listed.stdout.split("\0") if name and (REPOSITORY / name).is_file()}
+
+
+def test_wheel_holds_every_file_of_the_package(wheel: zipfile.ZipFile) -> None:
+    tracked = _tracked("napari_backfat")
     assert {"napari_backfat/napari.yaml", "napari_backfat/py.typed"} <= tracked
     assert tracked - set(wheel.namelist()) == set()
+
+
+def test_wheel_holds_the_sample_case(wheel: zipfile.ZipFile) -> None:
+    # In the repository the package has a link to the folder; pip must install the files themselves.
+    sample = {f"napari_backfat/{name}" for name in _tracked("sample_data")}
+    assert len(sample) >= 4
+    assert sample - set(wheel.namelist()) == set()
 
 
 def test_wheel_metadata_names_framework_and_entry_points(wheel: zipfile.ZipFile) -> None:
