@@ -6,7 +6,7 @@ import gzip
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from napari_backfat.model.geometry import FileGrid
 
 _COMPRESSION = 3  # label maps compress to a few percent at any level; higher ones only take longer
+
+_LARGEST_LABEL = 2**24  # beyond it float32 no longer holds every whole number
 
 MUSCLE_NAMES: dict[int, str] = {int(m): m.display_name for m in Muscle}
 """Names for the sidecar of a muscle map."""
@@ -152,7 +154,7 @@ def read_mask(path: str | Path, grid: FileGrid, largest: int) -> Labels:
             f"{Path(path).name} has labels from {values.min()} to {values.max()}; only 0 to "
             f"{largest} are known."
         )
-    return Labels(values.astype(np.uint8), notes)
+    return Labels(values.astype(np.uint8, copy=False), notes)
 
 
 def read_labels(path: str | Path, grid: FileGrid, *, accept_mismatch: bool = False) -> Labels:
@@ -180,7 +182,7 @@ def read_labels(path: str | Path, grid: FileGrid, *, accept_mismatch: bool = Fal
     """
     name = Path(path).name
     values, notes = _read_integers(path, grid, accept_mismatch=accept_mismatch)
-    present = [int(v) for v in np.unique(values)]
+    present = sorted(set[int]().union(*(np.unique(plane).tolist() for plane in values)))
     table = {int(m): m for m in MUSCLES}
     if any(v in MUSCLEMAP_IDS for v in present):
         table = MUSCLEMAP_IDS
@@ -207,7 +209,7 @@ def read_labels(path: str | Path, grid: FileGrid, *, accept_mismatch: bool = Fal
 
 def _read_integers(
     path: str | Path, grid: FileGrid, *, accept_mismatch: bool
-) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+) -> tuple[NDArray[np.integer[Any]], tuple[str, ...]]:
     """Return whole numbers with axes (Z, Y, X) of `grid`."""
     file = load_nifti_file(path)
     name = Path(path).name
@@ -229,13 +231,12 @@ def _read_integers(
         notes = (f"{comparison.text} It was used voxel by voxel, as you asked.",)
     elif comparison.relation is GridRelation.ROUNDING:
         notes = (comparison.text,)
+    if file.stored.dtype.kind in "iu" and (file.slope, file.intercept) == (1.0, 0.0):
+        return np.ascontiguousarray(ordered.to_working(file.stored)), notes
     values = to_working_float32(file, ordered)
-    whole = np.rint(values)
-    if not np.isfinite(values).all() or not np.array_equal(whole, values):
+    if not (np.abs(values) <= _LARGEST_LABEL).all() or not np.array_equal(np.rint(values), values):
         raise BackfatError(f"{name} is not a mask: it holds values that are not whole numbers.")
-    if np.abs(values).max() > 2**24:
-        raise BackfatError(f"{name} is not a mask: it holds numbers beyond {2**24}.")
-    return whole.astype(np.int32), notes
+    return values.astype(np.int32), notes
 
 
 def _check_sides(array: NDArray[np.uint8], name: str) -> None:

@@ -66,7 +66,7 @@ def read_nifti(path: str | Path, contrast: Contrast = Contrast.UNKNOWN) -> Loade
     grid, notes = grid_of(file.header, name)
     voxels = to_working_float32(file, grid)
     undefined, value_notes = _settle_undefined(voxels, name)
-    if voxels.min() == voxels.max():
+    if float(np.ptp(voxels)) == 0:
         raise BackfatError(
             f"{name} has the same value ({voxels.flat[0]:g}) in every voxel; there is nothing to "
             "see in it, so choose the original scan."
@@ -83,10 +83,12 @@ def to_working_float32(file: NiftiFile, grid: NiftiGrid) -> NDArray[np.float32]:
     """
     voxels = np.empty(grid.geometry.shape, dtype=np.float32)
     in_file_order = grid.to_file(voxels)
+    scaled = (file.slope, file.intercept) != (1.0, 0.0)
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(file.stored.shape[2]):
+            stored = file.stored[..., k]
             in_file_order[..., k] = (
-                file.stored[..., k].astype(np.float64) * file.slope + file.intercept
+                stored.astype(np.float64) * file.slope + file.intercept if scaled else stored
             )
     return voxels
 
@@ -99,10 +101,12 @@ def _settle_undefined(
     Background that a scanner or a mask left undefined reaches the rim of the slices and may be
     large. Inside the body only a few voxels may be missing.
     """
+    with np.errstate(invalid="ignore"):
+        low, high = voxels.min(), voxels.max()  # NaN if any voxel is
+    if low >= -_LARGEST_INTENSITY and high <= _LARGEST_INTENSITY:
+        return None, ()
     bad = ~(np.abs(voxels) <= _LARGEST_INTENSITY)
     n_bad = int(np.count_nonzero(bad))
-    if n_bad == 0:
-        return None, ()
     share = n_bad / bad.size
     if n_bad == bad.size:
         raise BackfatError(f"{name} holds no numbers at all (every voxel is NaN or infinite).")
