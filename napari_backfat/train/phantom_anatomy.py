@@ -28,7 +28,7 @@ _TISSUE = {
     TissueClass.ABDOMINAL_WALL: (0.80, 0.06),
     TissueClass.VISCERAL_FAT: (0.95, 0.90),
     TissueClass.CORTICAL_BONE: (0.16, 0.25),
-    TissueClass.MARROW: (0.72, 0.40),
+    TissueClass.MARROW: (0.84, 0.40),
     TissueClass.ANNULUS: (0.50, 0.03),
     TissueClass.NUCLEUS: (0.92, 0.02),
     TissueClass.CSF: (1.0, 0.01),
@@ -46,6 +46,7 @@ _TISSUE = {
     TissueClass.OTHER_MUSCLE: (0.80, 0.07),
     TissueClass.INTERMUSCULAR_FAT: (0.92, 0.84),
     TissueClass.CARTILAGE: (0.80, 0.02),
+    TissueClass.MEMBRANE: (0.80, 0.78),
 }
 
 

@@ -82,12 +82,12 @@ _PSOAS = LevelTable(
 )
 _QUADRATUS = LevelTable(
     [
-        [40, 15, 12, 3.2, 24],
-        [45, 12, 17.5, 5.4, 20],
-        [50.5, 9, 19, 6.8, 16],
-        [58, 7, 19.5, 8.2, 14],
-        [67, 3.5, 18.5, 9.4, 10],
-        [78, -1, 12, 7, 6],
+        [40, 17, 13, 3.4, 24],
+        [44, 14.5, 18, 5.6, 20],
+        [49, 11.5, 19.5, 7.0, 17],
+        [56.5, 9.5, 20, 8.4, 16],
+        [65.5, 6.5, 19, 9.6, 13],
+        [76, 1, 12, 7, 8],
         [80, 0, 0, 0, 0],
     ]
 )
@@ -111,7 +111,7 @@ def _paint_psoas(plane: Plane, s: int, bulk: float, side: Side) -> None:
         return
     centre = (s * (x + 0.6 * (bulk - 1) * a), y)
     label = muscle_class(muscle_of(MuscleGroup.PSOAS_MAJOR, side))
-    plane.paint_ellipse(TissueClass.INTERMUSCULAR_FAT, centre, (a + 1.8, b + 1.8), s * tilt, 2.3)
+    plane.paint_ellipse(TissueClass.INTERMUSCULAR_FAT, centre, (a + 1.2, b + 1.2), s * tilt, 2.3)
     plane.paint_ellipse(label, centre, (a, b), s * tilt, 2.3)
 
 
@@ -148,7 +148,7 @@ def _paint_compartment(
     v = (y - front) / np.maximum(back - front, np.float32(0.5))
     septum = Curve(_SEPTUM_V, _SEPTUM(t) * (0.5 + 0.5 * bulk) * params.multifidus_width, 0.01)(v)
     labels = plane.labels[box]
-    sheath = within & (y > front - 1.6) & (y < back + 1.0)
+    sheath = within & (y > front - 1.2) & (y < back + 1.0)
     labels[sheath] = tissue.INTERMUSCULAR_FAT
     labels[within & (y >= back) & (y < back + 1.3)] = tissue.FASCIA
     inside = within & (y > front) & (y < back)

@@ -42,6 +42,7 @@ class TissueClass(IntEnum):
     OTHER_MUSCLE = 22
     INTERMUSCULAR_FAT = 23
     CARTILAGE = 24
+    MEMBRANE = 25
 
 
 MUSCLE_BASE = 32

@@ -254,7 +254,7 @@ class Noise:
             0..31; different numbers are unrelated functions.
         """
         scaled = [
-            (np.asarray(c, dtype=np.float32) * np.float32(3.0 / size) + np.float32(off)) % 64
+            np.asarray(c, dtype=np.float32) * np.float32(3.0 / size) + np.float32(off)
             for c, size, off in zip((z, y, x), size_mm, self._offsets[which], strict=True)
         ]
         points = np.stack([np.broadcast_to(c, np.shape(x)) for c in scaled])

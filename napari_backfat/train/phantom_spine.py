@@ -16,7 +16,7 @@ _BODY_HALF_WIDTH = LevelTable([20, 20.5, 21.5, 22.8, 24.2, 25.8, 26])
 _BODY_HALF_DEPTH = LevelTable([15.3, 15.5, 16.2, 16.8, 17, 17, 15])
 _SPINOUS_TIP = LevelTable([42, 42, 43, 44, 43, 38, 30])
 _TRANSVERSE_TIP = LevelTable([24, 34, 40, 46, 42, 42, 40])
-_PEDICLE_HALF = LevelTable([3.8, 4.0, 4.3, 5.0, 6.0, 8.0, 9.0])
+_PEDICLE_HALF = LevelTable([3.6, 3.8, 4.1, 4.7, 5.5, 6.8, 7.5])
 # Half height of a vertebral body in level units; the rest is disc.
 _BODY_HALF_HEIGHT = LevelTable([0.395, 0.385, 0.375, 0.368, 0.362, 0.362, 0.4])
 _CANAL_HALF_WIDTH = LevelTable([10, 10.5, 11, 11.3, 11.8, 13, 13])
@@ -49,7 +49,7 @@ def paint_spine(plane: Plane, tilt_deg: float, height_mm: float) -> None:
     tip = float(_SPINOUS_TIP(owner))
     if 0.02 < w < 0.62 and owner >= 0:
         fade = min(1.0, (w - 0.02) / 0.06, (0.62 - w) / 0.05)
-        _bone_bar(plane, (0, 13), (0, 13 + (tip - 13) * (0.55 + 0.45 * fade)), 3.4 * fade**0.3)
+        _bone_bar(plane, (0, 13), (0, 13 + (tip - 13) * (0.55 + 0.45 * fade)), 2.8 * fade**0.3)
         plane.paint_ellipse(TissueClass.CORTICAL_BONE, (0, tip - 4), (4.2 * fade, 5 * fade))
         plane.paint_ellipse(TissueClass.MARROW, (0, tip - 4), (2.8 * fade, 3.6 * fade))
     else:
@@ -83,7 +83,7 @@ def _paint_bodies(plane: Plane, slope: float) -> None:
     is_body = v < body
     inside = is_body & (radius <= waist)
     labels[inside] = TissueClass.CORTICAL_BONE
-    core = inside & (radius <= waist - 1.3 / b) & (v < body - _ENDPLATE)
+    core = inside & (radius <= waist - 1.0 / b) & (v < body - _ENDPLATE)
     labels[core] = TissueClass.MARROW
     vein = core & (v < 0.05) & (np.abs(x) < 1.3) & (y > centre_y + 2)
     labels[vein] = TissueClass.BLOOD
@@ -125,23 +125,23 @@ def _paint_arch(plane: Plane, s: int, v: float, w: float) -> None:
         radius = float(_PEDICLE_HALF(t))
         fade = min(1.0, (v + 0.34) / 0.06, (0.08 - v) / 0.06) ** 0.5
         x = float(_CANAL_HALF_WIDTH(t)) + radius
-        _bone_bar(plane, (s * x, -12), (s * (x + 1), 5), radius * fade)
+        _bone_bar(plane, (s * (x - 0.5), -11), (s * (x + 1), 4), radius * fade)
     if -0.22 < v < 0.10 and t < 5.5:
         fade = min(1.0, (v + 0.22) / 0.08, (0.10 - v) / 0.08) ** 0.5
         tip = float(_TRANSVERSE_TIP(t))
-        _bone_bar(plane, (s * 17, 3), (s * tip, 9), 3.2 * fade)
+        _bone_bar(plane, (s * 17, 3), (s * tip, 9), 2.5 * fade)
     if 0.10 < w < 0.52 and t < 5.7:
         x = float(_CANAL_HALF_WIDTH(t)) + 4.5
         plane.paint_ellipse(tissue.EPIDURAL_FAT, (s * x, -4), (5.5, 8), 0)
         plane.paint_ellipse(tissue.NERVE, (s * (x + 2.5), -3.5 + 8 * (w - 0.3)), (3.2, 2.5), s * 30)
     if -0.12 < w < 0.46:
         fade = min(1.0, (w + 0.12) / 0.08, (0.46 - w) / 0.08) ** 0.5
-        _bone_bar(plane, (s * 2.5, 14.5), (s * 14, 8.5), 3.3 * fade)
+        _bone_bar(plane, (s * 2.5, 14.5), (s * 14, 8.5), 2.8 * fade)
     if 0.26 < w < 0.66:
         fade = min(1.0, (w - 0.26) / 0.1, (0.66 - w) / 0.1) ** 0.5
         x = float(_CANAL_HALF_WIDTH(t)) + 6.5
-        plane.paint_ellipse(tissue.CORTICAL_BONE, (s * x, 10), (8 * fade, 9 * fade), -s * 20)
-        plane.paint_ellipse(tissue.MARROW, (s * x, 10), (6.2 * fade, 7.2 * fade), -s * 20)
+        plane.paint_ellipse(tissue.CORTICAL_BONE, (s * x, 10), (7.5 * fade, 10 * fade), -s * 28)
+        plane.paint_ellipse(tissue.MARROW, (s * x, 10), (6.0 * fade, 8.5 * fade), -s * 28)
         plane.paint_capsule(
             tissue.CORTICAL_BONE, (s * (x - 5), 4.5), (s * (x + 2.5), 15.5), 1.9 * fade
         )
@@ -159,6 +159,6 @@ def _paint_sacrum(plane: Plane, t: float) -> None:
 def _bone_bar(
     plane: Plane, start: tuple[float, float], end: tuple[float, float], radius: float
 ) -> None:
-    """Paint a bar of marrow in a cortical shell of about 1.2 mm."""
+    """Paint a bar of marrow in a cortical shell of about 1 mm."""
     plane.paint_capsule(TissueClass.CORTICAL_BONE, start, end, radius)
-    plane.paint_capsule(TissueClass.MARROW, start, end, radius - 1.2)
+    plane.paint_capsule(TissueClass.MARROW, start, end, radius - 1.0)

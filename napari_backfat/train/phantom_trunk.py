@@ -33,7 +33,7 @@ _WALL_THICKNESS = Curve(
     [0.5, 0.8, 8.5, 10, 10.5, 8, 2.5, 9, 18, 20, 16, 8, 2, 0],
 )
 # Front limit of the retroperitoneum by distance from the midline.
-_PERITONEUM = Curve([0, 30, 45, 60, 80, 130], [-66, -60, -47, -30, -16, -5])
+_PERITONEUM = Curve([0, 30, 45, 60, 80, 130], [-66, -60, -42, -24, -10, 0])
 
 
 def paint_trunk(
@@ -91,8 +91,8 @@ def paint_trunk(
     membrane = noise.at(z_mm, y[::4, ::4], x[::4, ::4], (60, 50, 50), 20)
     membrane = spread(membrane, 4, x.shape)
     position = 0.45 * sc + 3.5 * membrane
-    labels[(wall > 1.02) & (np.abs(under_skin - position) < 0.25 + 0.25 * membrane)] = (
-        TissueClass.FASCIA
+    labels[(wall > 1.02) & (np.abs(under_skin - position) < 0.5 + 0.25 * membrane)] = (
+        TissueClass.MEMBRANE
     )
     labels[under_skin < 2.2] = TissueClass.SKIN
     labels[skin > 1] = TissueClass.AIR
@@ -160,6 +160,7 @@ def _paint_liver_vessels(plane: Plane, noise: Noise, z_mm: float) -> None:
 def _paint_organs(plane: Plane, params: PhantomParams) -> None:
     """Liver, spleen, kidneys, colon, aorta and vena cava; patient's left is +x."""
     t, tissue = plane.level, TissueClass
+    rim = 4 + 8 * params.visceral_fat
     reach = 1 - (max(t + 1.5, 0) / 3.1) ** 2
     if reach > 0:
         size = reach**0.5
@@ -174,8 +175,8 @@ def _paint_organs(plane: Plane, params: PhantomParams) -> None:
         size = height**0.5
         lean = 4 * (t - middle)
         centre, tilt = (sign * (56 + lean), -12 - 0.8 * lean), -sign * 35
-        half = (22 * size + 3, 29 * size + 2)
-        plane.paint_ellipse(tissue.VISCERAL_FAT, centre, (half[0] + 9, half[1] + 9), tilt)
+        half = (19 * size + 3, 26 * size + 2)
+        plane.paint_ellipse(tissue.VISCERAL_FAT, centre, (half[0] + rim, half[1] + rim), tilt)
         plane.paint_ellipse(tissue.KIDNEY_CORTEX, centre, half, tilt)
         plane.paint_ellipse(tissue.KIDNEY_MEDULLA, centre, (half[0] - 6, half[1] - 7), tilt)
         if abs(t - middle) < 0.75:

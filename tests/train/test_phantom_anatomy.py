@@ -10,6 +10,7 @@ import pytest
 from scipy.ndimage import label
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle, MuscleGroup, Side, muscle_of
+from napari_backfat.model.volume import Contrast
 from napari_backfat.train.phantom import (
     MUSCLE_BASE,
     Anatomy,
@@ -17,6 +18,7 @@ from napari_backfat.train.phantom import (
     TissueClass,
     draw_params,
     make_anatomy,
+    make_images,
 )
 from tests.phantom import file_grid
 
@@ -263,3 +265,17 @@ def test_draws_stay_in_the_documented_ranges() -> None:
         values = [getattr(p, name) for p in people]
         assert low <= min(values) <= max(values) <= high, name
         assert np.std(values) > 0
+
+
+def test_any_field_of_view() -> None:
+    params = PhantomParams(seed=1, roll_deg=6.0)
+    one = make_anatomy(params, grid((1, 70, 90), (4.0, 2.0, 2.0)))
+    assert (one.muscles > 0).any()
+    corner = file_grid((2, 30, 30), (4.0, 3.0, 3.0), "LPS", (500.0, 500.0, 0.0)).geometry
+    air = make_anatomy(params, corner)
+    assert (air.labels == TissueClass.AIR).all()
+    assert not air.fat_fraction.any()
+    images = make_images(air, Contrast.WATER, np.random.default_rng(0))
+    assert np.isfinite(images[Contrast.WATER]).all()
+    sideways = grid((2, 60, 20), (4.0, 2.0, 6.0))  # anisotropic in the plane
+    assert (make_anatomy(params, sideways).muscles > 0).any()
