@@ -16,7 +16,6 @@ it the leftovers are deleted. Both can be repeated any number of times.
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import os
 import shutil
@@ -28,16 +27,21 @@ from typing import TYPE_CHECKING, Any, Self
 from filelock import FileLock, Timeout
 
 from napari_backfat.io.atomic import Content, explain, flush_folder, replace, write_and_flush
+from napari_backfat.io.manifest import (
+    FORMAT,
+    MANIFEST,
+    SCHEMA_VERSION,
+    WORK,
+    are_plain_names,
+    read_manifest,
+    sha256_of,
+)
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-MANIFEST = "case.json"
-FORMAT = "napari-backfat case"
-SCHEMA_VERSION = 1
-_WORK = ".backfat"
 _LOCK_TIMEOUT_S = 10.0
 
 
@@ -62,7 +66,7 @@ class AtomicFolder:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._work = self.folder / _WORK
+        self._work = self.folder / WORK
         self._saving = self._work / "saving"
         self._hashes: dict[str, str] = {}
         self._lock = FileLock(self._work / "lock")
@@ -173,7 +177,7 @@ def settled(folder: Path) -> Iterator[None]:
     A folder that cannot be written (an archive, another person's case) is read as it is;
     `find_file` then still finds the files of the last finished save.
     """
-    work = folder / _WORK
+    work = folder / WORK
     if not work.is_dir():
         yield
         return
@@ -189,67 +193,6 @@ def settled(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of the last finished save, or None where nothing was ever saved.
-
-    Raises
-    ------
-    BackfatError
-        If `case.json` is not one of ours, is damaged, or was written by a newer version.
-    """
-    path = folder / MANIFEST
-    try:
-        manifest: Any = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise BackfatError(f"{path} cannot be read ({error}); restore it from a backup.") from error
-    files = manifest.get("files") if isinstance(manifest, dict) else None
-    if not isinstance(files, dict) or manifest.get("format") != FORMAT:
-        raise BackfatError(f"{path} was not written by this program; choose another folder.")
-    if not all(Path(name).name == name and isinstance(files[name], str) for name in files):
-        raise BackfatError(f"{path} is damaged (file names); restore it from a backup.")
-    if manifest.get("schema_version") != SCHEMA_VERSION:
-        raise BackfatError(
-            f"{folder} was saved by another version (schema {manifest.get('schema_version')}, "
-            f"this program reads {SCHEMA_VERSION}); open it with a newer napari-backfat."
-        )
-    return dict(manifest)
-
-
-def find_file(folder: Path, name: str, sha256: str) -> tuple[Path | None, bool]:
-    """Return the file that a finished save wrote, and whether it was changed since.
-
-    Parameters
-    ----------
-    folder : Path
-        Case folder.
-    name : str
-        Plain name of the file.
-    sha256 : str
-        Its hash in the manifest.
-
-    Returns
-    -------
-    path : Path or None
-        The file with this hash (also where an interrupted save set it aside); else the file of
-        this name as it is now; None if there is none.
-    changed : bool
-        Whether another program changed it after the save.
-    """
-    plain = folder / name
-    for candidate in (plain, folder / _WORK / "previous" / name):
-        if candidate.is_file() and sha256_of(candidate) == sha256:
-            return candidate, False
-    return (plain, True) if plain.is_file() else (None, False)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the hash of a file's bytes, read in pieces."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _acquire(lock: FileLock, folder: Path) -> None:
     try:
         lock.acquire(timeout=_LOCK_TIMEOUT_S)
@@ -261,7 +204,7 @@ def _acquire(lock: FileLock, folder: Path) -> None:
 
 def _finish_interrupted(folder: Path) -> None:
     """Roll an interrupted save back, or finish the tidying of one that was committed."""
-    work = folder / _WORK
+    work = folder / WORK
     journal_path, previous = work / "journal.json", work / "previous"
     if journal_path.exists():
         journal = _read_journal(journal_path)
@@ -287,6 +230,8 @@ def _finish_interrupted(folder: Path) -> None:
 def _read_journal(path: Path) -> dict[str, Any]:
     try:
         journal = json.loads(path.read_bytes())
+        if not are_plain_names([*journal["placed"], *journal["replaced"]]):
+            raise ValueError("file names")
         return {key: journal[key] for key in ("generation", "placed", "replaced")}
     except (ValueError, KeyError, TypeError) as error:
         raise BackfatError(

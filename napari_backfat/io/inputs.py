@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_backfat.io.atomic_folder import sha256_of
+from napari_backfat.io.manifest import sha256_of
 from napari_backfat.io.tables import InputRecord
 from napari_backfat.model.errors import BackfatError
 

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_backfat.io.atomic_folder import (
-    SCHEMA_VERSION,
-    AtomicFolder,
-    find_file,
-    read_manifest,
-    settled,
-)
+from napari_backfat.io.atomic_folder import AtomicFolder, settled
 from napari_backfat.io.inputs import find_inputs, input_records
 from napari_backfat.io.labels import (
     MUSCLE_NAMES,
@@ -24,6 +18,7 @@ from napari_backfat.io.labels import (
     sidecar,
     stream_labels,
 )
+from napari_backfat.io.manifest import SCHEMA_VERSION, find_file, read_manifest
 from napari_backfat.io.scan import open_scan
 from napari_backfat.io.tables import (
     PROVENANCE,

@@ -310,6 +310,21 @@ def test_a_folder_in_use_is_said(
     assert generation_in(folder, scan) == 1
 
 
+@pytest.mark.parametrize("name", ["../victim", "..", "sub/../../victim", "C:victim"])
+def test_a_strange_journal_touches_nothing_outside(tmp_path: Path, scan: Scan, name: str) -> None:
+    """A case folder may come from anybody."""
+    folder = tmp_path / "case"
+    save_case(folder, case_files(scan, 1), scan)
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    manifest = json.loads((folder / "case.json").read_bytes())
+    journal = {"generation": manifest["generation"], "placed": {}, "replaced": [name]}
+    (folder / ".backfat" / "journal.json").write_text(json.dumps(journal))
+    with pytest.raises(BackfatError, match="damaged"):
+        save_case(folder, case_files(scan, 2), scan)
+    assert victim.read_text() == "precious"
+
+
 KILLER = """
 import json, os, random, signal, sys, time
 from pathlib import Path
