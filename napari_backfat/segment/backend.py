@@ -1,11 +1,9 @@
-"""What a segmentation backend is, and the table of those that exist."""
+"""What a segmentation backend is, what it reports and returns, and which ones there are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-
-from napari_backfat.model.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -18,15 +16,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes
+    ----------
+    fraction : float
+        0 to 1, never falling within a run.
+    text : str
+        What is being done, for people.
+    """
+
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True)
 class QualityFlag:
-    """A remark of the AI about its own result.
+    """Something that a reader of the result must know.
 
     Attributes
     ----------
     muscle : Muscle or None
-        The muscle it is about; None for the whole case.
+        The muscle concerned, or None for the whole case.
     kind : str
-        Stable name, for example "cut-by-field-of-view".
+        "not found", "cut by field of view", "continues beyond the scan", "low confidence" or
+        "no paraspinal muscles".
     text : str
         One sentence for people.
     """
@@ -38,22 +53,24 @@ class QualityFlag:
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """What a backend returns.
+    """The result of a backend.
 
     Attributes
     ----------
     muscle : ndarray, shape (Z, Y, X), uint8
-        `Muscle` ids on the scan's working grid.
+        Muscle ids on the scan's working grid.
     backend : str
-        Name and version of the backend.
+        Name of the backend.
     weights_sha256 : str
-        Hash of the weights file.
+        Hash of the weights file that made it.
     device : str
-        Where it ran.
+        torch device that was used.
     flags : tuple of QualityFlag
-        Remarks; "no paraspinal muscles found" is one, not an error.
+        What to look at.
     seconds : float
         Wall time.
+    slice_uncertainty : ndarray, shape (Z,), float32
+        Mean uncertainty of the muscle voxels of each slice, 0 (sure) to 1; 0 where none are.
     """
 
     muscle: NDArray[np.uint8]
@@ -62,38 +79,57 @@ class Segmentation:
     device: str
     flags: tuple[QualityFlag, ...]
     seconds: float
+    slice_uncertainty: NDArray[np.float32]
+
+    @property
+    def found(self) -> bool:
+        """Whether any muscle was found."""
+        return bool(self.muscle.any())
 
 
 class SegmentationBackend(Protocol):
-    """Finds muscles in a scan."""
+    """Finds the eight muscles in a scan."""
 
     @property
     def name(self) -> str:
-        """Name and version, for people and provenance."""
+        """Name for people and for provenance."""
+        ...
 
     def run(self, scan: Scan, device: str) -> Generator[Progress, None, Segmentation]:
-        """Yield progress (fractions rise to 1) and return the result.
+        """Segment a scan.
 
         Parameters
         ----------
         scan : Scan
-            One or two images.
+            One image, or a water and a fat image.
         device : str
-            "auto", "cpu", "cuda" or "mps".
+            torch device, as `devices.resolve_device` gives it.
+
+        Yields
+        ------
+        Progress
+            At least every few hundred milliseconds, so that closing the generator cancels fast.
+
+        Returns
+        -------
+        Segmentation
+            Also when no muscle was found; that is a flag, not an error.
 
         Raises
         ------
         BackfatError
-            With advice, for example if memory does not suffice. RuntimeError never leaves the
-            generator. Closing the generator cancels within a second.
+            For everything the user can act on, such as too little memory. Never RuntimeError.
         """
+        ...
 
 
 def _bundled() -> SegmentationBackend:
-    from napari_backfat.segment.torch_backend import BundledBackend
+    from napari_backfat.segment.torch_backend import TorchBackend
 
-    return BundledBackend()
+    return TorchBackend()
 
 
 BACKENDS: dict[str, Callable[[], SegmentationBackend]] = {"bundled": _bundled}
-"""Backends by name; each entry makes one, so that nothing heavy is imported before it is used."""
+"""Name to factory. Factories import what they need, so listing them costs nothing."""
+
+DEFAULT_BACKEND = "bundled"

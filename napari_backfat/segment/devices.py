@@ -1,79 +1,116 @@
-"""Where a network runs: what this computer has, and what a choice means."""
+"""Which device a network can run on, said in words; and whether there is memory enough."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
+import platform
 
 from napari_backfat.model.errors import BackfatError
 
 CHOICES = ("auto", "cpu", "cuda", "mps")
 
 
-def available_devices() -> list[str]:
-    """Return the devices that can be chosen, best guess first, without importing torch.
+def available_devices() -> tuple[str, ...]:
+    """Devices that torch can use here, best first; "cpu" is always among them."""
+    import torch
 
-    Starting torch takes seconds, so a graphics device is only guessed from its driver here;
-    `resolve_device` asks torch itself.
-    """
-    devices = ["cpu"]
-    if os.path.exists("/dev/nvidiactl") or os.path.exists("/proc/driver/nvidia"):
-        devices.append("cuda")
-    elif os.name == "nt" and importlib.util.find_spec("torch") is not None:
-        devices.append("cuda")
-    if os.uname().sysname == "Darwin" if hasattr(os, "uname") else False:
-        devices.append("mps")
-    return devices
-
-
-def describe_choice(choice: str) -> str:
-    """Return what a choice will use, without starting torch; one sentence for people."""
-    if choice == "auto":
-        others = [d for d in available_devices() if d != "cpu"]
-        if others:
-            return f"Uses {others[0]} if torch can, else the processor."
-        return f"Uses the processor ({os.cpu_count()} cores); no graphics device was found."
-    if choice == "cpu":
-        return f"Uses the processor ({os.cpu_count()} cores)."
-    return f"Uses {choice}, or says so if torch cannot."
+    found = []
+    if torch.cuda.is_available():
+        found.append("cuda")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return (*found, "cpu")
 
 
 def resolve_device(choice: str) -> tuple[str, str]:
-    """Ask torch which device a choice stands for.
+    """Turn a choice into a device and say what will be used.
 
     Parameters
     ----------
-    choice : str
-        One of `CHOICES`.
+    choice : {"auto", "cpu", "cuda", "mps"}
+        What the user chose.
 
     Returns
     -------
-    device, sentence : str
-        torch's name of the device, and what will be used, for people.
+    tuple of str
+        The torch device and one sentence for people.
 
     Raises
     ------
     BackfatError
-        If the chosen device cannot be used here.
+        If the choice is unknown or this device is not there.
     """
     if choice not in CHOICES:
-        raise BackfatError(f"There is no device '{choice}'; choose one of {', '.join(CHOICES)}.")
+        raise BackfatError(f"Unknown device '{choice}'. Choose one of {', '.join(CHOICES)}.")
+    devices = available_devices()
+    if choice == "auto":
+        choice = devices[0]
+    if choice not in devices:
+        raise BackfatError(
+            f"The device '{choice}' is not available here ({_why_not(choice)}). "
+            "Choose 'auto' or 'cpu'."
+        )
+    return choice, _sentence(choice)
+
+
+def _why_not(choice: str) -> str:
     import torch
 
-    usable = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    device = choice
-    if choice == "auto":
-        device = next(d for d in ("cuda", "mps", "cpu") if usable[d])
-    elif not usable[choice]:
-        raise BackfatError(
-            f"torch cannot use '{choice}' on this computer; choose 'auto' or 'cpu' instead."
-        )
+    if choice == "cuda":
+        built = torch.version.cuda
+        return "no CUDA GPU was found" if built else "this torch was installed without CUDA"
+    return "it needs an Apple GPU and macOS"
+
+
+def _sentence(device: str) -> str:
+    import torch
+
     if device == "cuda":
-        return device, f"Uses the graphics card {torch.cuda.get_device_name(0)}."
+        free, _ = torch.cuda.mem_get_info()
+        name = torch.cuda.get_device_name(0)
+        return f"The GPU {name} will be used ({free / 1e9:.1f} GB free)."
     if device == "mps":
-        return device, "Uses the Apple graphics processor."
-    return device, f"Uses the processor with {torch.get_num_threads()} threads."
+        return "The Apple GPU (Metal) will be used."
+    threads = torch.get_num_threads()
+    return f"The CPU will be used ({platform.machine()}, {threads} threads)."
+
+
+def check_memory(needed_bytes: int, device: str) -> None:
+    """Refuse early, with advice, when a run would not fit into memory.
+
+    Parameters
+    ----------
+    needed_bytes : int
+        Estimated additional memory of the run.
+    device : str
+        torch device.
+
+    Raises
+    ------
+    BackfatError
+        If less than that is available.
+    """
+    if device == "cuda":
+        import torch
+
+        free = int(torch.cuda.mem_get_info()[0])
+        place, advice = "on the GPU", "Choose the device 'cpu' or close other programs on the GPU."
+    else:
+        import psutil
+
+        free = int(psutil.virtual_memory().available)
+        place, advice = "in memory", "Close other programs or crop the scan to the lower back."
+    if free < needed_bytes:
+        raise BackfatError(
+            f"The segmentation needs about {needed_bytes / 1e9:.1f} GB {place}, but only "
+            f"{free / 1e9:.1f} GB are free. {advice}"
+        )
+
+
+def out_of_memory(device: str) -> BackfatError:
+    """Give the error to raise when a device ran out of memory after all."""
+    advice = (
+        "Choose the device 'cpu' or close other programs on the GPU."
+        if device != "cpu"
+        else "Close other programs or crop the scan to the lower back."
+    )
+    return BackfatError(f"The segmentation ran out of memory on '{device}'. {advice}")

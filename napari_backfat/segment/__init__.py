@@ -1,0 +1,1 @@
+"""From a scan to a map of the paraspinal muscles."""

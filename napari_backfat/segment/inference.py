@@ -1,0 +1,116 @@
+"""Run networks over windows: batches, test-time flips and zooms. torch inside functions only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_backfat.segment.preprocess import (
+    PlaneGrid,
+    interpolation_matrix,
+    normalise_batch,
+    resample_plane,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+_MIRROR_CHANNELS = [0, 2, 1, 4, 3, 6, 5, 8, 7]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One look of the network at a window.
+
+    Attributes
+    ----------
+    zoom : float
+        Pixel size relative to the network's own.
+    flip : bool
+        Mirror left and right, and swap the labels back.
+    """
+
+    zoom: float
+    flip: bool
+
+
+def scaled(grid: PlaneGrid, zoom: float) -> PlaneGrid:
+    """Give the window with the same centre and number of pixels, each `zoom` times as large."""
+    return PlaneGrid(grid.centre, grid.size, (grid.step[0] * zoom, grid.step[1] * zoom))
+
+
+def predict(
+    network: nn.Module,
+    slabs: NDArray[np.float32],
+    grid: PlaneGrid,
+    passes: tuple[Pass, ...],
+    device: str,
+    batch: int,
+) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.float32]]]:
+    """Predict label probabilities of slabs in a window.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Maps (B, 2, Y, X) to logits (B, 9, Y, X).
+    slabs : ndarray, shape (N, 2, Y, X), float32
+        Slices on the scan's grid.
+    grid : PlaneGrid
+        Window in which the answer is wanted.
+    passes : tuple of Pass
+        Looks that are averaged.
+    device : str
+        torch device.
+    batch : int
+        Slabs at a time.
+
+    Yields
+    ------
+    slice
+        Which slabs.
+    ndarray, shape (B, 9, *grid.size), float32
+        Mean probabilities.
+    ndarray, shape (B, *grid.size), float32
+        Largest difference between a single look and the mean, 0 to 1 (zeros for one look).
+    """
+    for start in range(0, len(slabs), batch):
+        part = slice(start, min(len(slabs), start + batch))
+        looks = [_look(network, slabs[part], grid, p, device) for p in passes]
+        mean: NDArray[np.float32] = np.stack(looks).mean(axis=0)
+        spread = np.zeros(mean[:, 0].shape, dtype=np.float32)
+        for look in looks[1:] and looks:
+            np.maximum(spread, 0.5 * np.abs(look - mean).sum(axis=1), out=spread)
+        yield part, mean, spread
+
+
+def _look(
+    network: nn.Module, slabs: NDArray[np.float32], grid: PlaneGrid, p: Pass, device: str
+) -> NDArray[np.float32]:
+    import torch
+
+    window = resample_plane(slabs, scaled(grid, p.zoom))
+    if p.flip:
+        window = window[..., ::-1]
+    with torch.inference_mode():
+        images = normalise_batch(torch.from_numpy(np.ascontiguousarray(window)))
+        probability = network(images.to(device)).float().softmax(1).cpu().numpy()
+    if p.flip:
+        probability = probability[:, _MIRROR_CHANNELS, :, ::-1]
+    if p.zoom == 1.0:
+        return np.asarray(probability, dtype=np.float32)
+    return _rescale(probability, p.zoom)
+
+
+def _rescale(window: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
+    """Sample a zoomed window's values at the pixels of the window itself."""
+    out = []
+    for n in window.shape[-2:]:
+        position = (np.arange(n) - (n - 1) / 2) / zoom + (n - 1) / 2
+        matrix = interpolation_matrix(np.clip(position, 0, n - 1), n, 1 / zoom)
+        out.append(matrix)
+    return np.asarray(out[0] @ window @ out[1].T, dtype=np.float32)

@@ -1,0 +1,103 @@
+"""From the coarse network's map of the whole scan to the place of the back muscles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_backfat.segment.preprocess import PlaneGrid
+
+_LEAST_SLICE_CM2 = 1.5  # back muscle in a slice below which the slice holds none
+_LEAST_BEST_CM2 = 5.0  # back muscle in the best slice below which the scan holds none
+_MARGIN_MM = 22.0
+_Z_MARGIN_MM = 10.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the muscles are.
+
+    Attributes
+    ----------
+    centre : tuple of float
+        (y, x) in scan voxels.
+    extent_mm : tuple of float
+        Size (Y, X) of the box around the muscles, margins included.
+    slabs : range
+        Slabs that hold muscle, margins included.
+    """
+
+    centre: tuple[float, float]
+    extent_mm: tuple[float, float]
+    slabs: range
+
+
+def locate(
+    probability: NDArray[np.float32], grid: PlaneGrid, pixel_mm: float, slab_mm: float
+) -> Place | None:
+    """Find the box of the back muscles.
+
+    Parameters
+    ----------
+    probability : ndarray, shape (slabs, 9, Y, X), float32
+        Coarse network output on `grid`.
+    grid : PlaneGrid
+        Window of the coarse network.
+    pixel_mm : float
+        Pixel size of the window.
+    slab_mm : float
+        Distance between slabs.
+
+    Returns
+    -------
+    Place or None
+        None when nothing that looks like paraspinal muscles is there.
+    """
+    labels = probability.argmax(axis=1)
+    sure = probability.max(axis=1) > 0.5
+    muscle = (labels > 0) & sure
+    # Muscles of one person are one cluster of regions a few centimetres apart.
+    radius = max(1, round(12 / pixel_mm))
+    ball = np.ones((1, 2 * radius + 1, 2 * radius + 1), dtype=bool)
+    joined = ndimage.binary_dilation(muscle, ball) if muscle.any() else muscle
+    regions, count = ndimage.label(joined, structure=np.ones((3, 3, 3)))
+    if count == 0:
+        return None
+    back = muscle & (labels <= 4)
+    sizes = ndimage.sum_labels(back, regions, np.arange(1, count + 1))
+    chosen = muscle & (regions == int(np.argmax(sizes)) + 1)
+    area = (chosen & (labels <= 4)).sum(axis=(1, 2)) * (pixel_mm / 10) ** 2
+    if area.max() < _LEAST_BEST_CM2 or not _has_two_sides(chosen, labels):
+        return None
+    with_muscle = np.flatnonzero(area >= min(_LEAST_SLICE_CM2, 0.3 * area.max()))
+    margin = max(1, int(np.ceil(_Z_MARGIN_MM / slab_mm)))
+    first = max(0, int(with_muscle[0]) - margin)
+    last = min(len(area) - 1, int(with_muscle[-1]) + margin)
+    core = chosen[with_muscle[0] : with_muscle[-1] + 1]
+    rows, columns = np.nonzero(core.any(axis=0))
+    low = np.array([np.percentile(rows, 0.5), np.percentile(columns, 0.5)])
+    high = np.array([np.percentile(rows, 99.5), np.percentile(columns, 99.5)])
+    middle = (low + high) / 2
+    extent = (high - low + 1) * pixel_mm + 2 * _MARGIN_MM
+    position = [grid.positions(axis)[0] + middle[axis] * grid.step[axis] for axis in (0, 1)]
+    return Place(
+        (float(position[0]), float(position[1])),
+        (float(extent[0]), float(extent[1])),
+        range(first, last + 1),
+    )
+
+
+def _has_two_sides(chosen: NDArray[np.bool_], labels: NDArray[np.int64]) -> bool:
+    """Whether left and right are both there, or the scan may show one side only.
+
+    A lumbar back has both; a blob in a knee or a brain usually gets a single label.
+    """
+    counts = np.bincount(labels[chosen].ravel(), minlength=9)
+    left, right = counts[1::2].sum(), counts[2::2].sum()
+    return bool(min(left, right) > 0.1 * max(left, right))

@@ -1,0 +1,59 @@
+"""The network's architecture, in one place for training and inference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+N_LABELS = 9
+N_CHANNELS = 2
+FOLD = 2  # pixels per side folded into channels: full-resolution layers cost most on a CPU
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What must be known to build a network and feed it.
+
+    Attributes
+    ----------
+    spacing_mm : float
+        In-plane pixel size of the input.
+    window : tuple of int
+        (Y, X) pixels it was trained on.
+    features : tuple of int
+        Channels of MONAI's BasicUNet.
+    """
+
+    spacing_mm: float
+    window: tuple[int, int]
+    features: tuple[int, ...]
+
+
+def build_network(spec: NetworkSpec) -> nn.Module:
+    """Build the 2D U-Net (MONAI BasicUNet between pixel unshuffle and shuffle).
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Architecture.
+
+    Returns
+    -------
+    nn.Module
+        Maps float images (B, 2, Y, X), Y and X multiples of 32, to logits (B, 9, Y, X).
+    """
+    from monai.networks.nets.basic_unet import BasicUNet
+    from torch import nn
+
+    unet = BasicUNet(
+        spatial_dims=2,
+        in_channels=N_CHANNELS * FOLD**2,
+        out_channels=N_LABELS * FOLD**2,
+        features=spec.features,
+        norm=("instance", {"affine": True}),
+        upsample="nontrainable",
+    )
+    return nn.Sequential(nn.PixelUnshuffle(FOLD), unet, nn.PixelShuffle(FOLD))

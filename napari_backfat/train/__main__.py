@@ -1,0 +1,121 @@
+"""Command line of the training pipeline: `python -m napari_backfat.train all` makes the weights."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.segment.weights import BUNDLED
+from napari_backfat.train.config import DEFAULT_CONFIG, data_root, load_config
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+ConfigOption = Annotated[Path, typer.Option(help="TOML file with every setting of the training.")]
+RunOption = Annotated[Path, typer.Option("--run", help="Folder for pool, checkpoints and curves.")]
+DeviceOption = Annotated[str, typer.Option(help="torch device, for example cpu or cuda.")]
+ThreadsOption = Annotated[int, typer.Option(help="torch threads; 0 leaves torch's own choice.")]
+NAME = "backfat-net 1.0"
+
+
+@app.command()
+def pool(config: ConfigOption = DEFAULT_CONFIG, run: RunOption = Path("runs")) -> None:
+    """Make the pool of deformed anatomy."""
+    from napari_backfat.train.pool import build_pool
+
+    build_pool(load_config(config), data_root(), run / "pool")
+
+
+@app.command()
+def fit(
+    stage: Annotated[str, typer.Argument(help="coarse or fine")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    run: RunOption = Path("runs"),
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 0,
+    stop_at: Annotated[int, typer.Option(help="Stop early at this step; 0 runs to the end.")] = 0,
+) -> None:
+    """Train one network, continuing from its last checkpoint."""
+    from napari_backfat.train.evaluate import write_report
+    from napari_backfat.train.trainer import train_stage
+
+    result = train_stage(
+        stage,
+        load_config(config),
+        run,
+        device=device,
+        stop_at=stop_at or None,
+        threads=threads or None,
+    )
+    write_report(result, run / f"{stage}_result.json")
+
+
+@app.command(name="export")
+def export_weights(
+    config: ConfigOption = DEFAULT_CONFIG,
+    run: RunOption = Path("runs"),
+    folder: Annotated[Path, typer.Option(help="Where the weights go.")] = BUNDLED,
+    name: Annotated[str, typer.Option(help="Name and version.")] = NAME,
+) -> None:
+    """Write the averaged weights and their manifest."""
+    from napari_backfat.train.export import export
+
+    typer.echo(export(load_config(config), run, folder, name))
+
+
+@app.command()
+def evaluate(
+    run: RunOption = Path("runs"),
+    folder: Annotated[Path, typer.Option(help="Weights folder.")] = BUNDLED,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Measure the weights on the real scans with expert labels; writes evaluation.json."""
+    from napari_backfat.segment.torch_backend import TorchBackend
+    from napari_backfat.train.evaluate import (
+        evaluate_real_dixon,
+        evaluate_totalseg_mr,
+        write_report,
+    )
+
+    backend, root = TorchBackend(folder), data_root()
+    results: dict[str, Any] = {"weights": backend.name, "real_dixon": {}, "totalseg_mr": {}}
+    results["real_dixon"] = evaluate_real_dixon(backend, root, device)
+    results["totalseg_mr"] = evaluate_totalseg_mr(backend, root, device)
+    run.mkdir(parents=True, exist_ok=True)
+    write_report(results, run / "evaluation.json")
+    for name, scores in results["real_dixon"].items():
+        dice = {k: v["dice"] for k, v in scores.items() if isinstance(v, dict) and "dice" in v}
+        typer.echo(f"{name}: {dice}")
+
+
+@app.command(name="all")
+def everything(
+    config: ConfigOption = DEFAULT_CONFIG,
+    run: RunOption = Path("runs"),
+    folder: Annotated[Path, typer.Option(help="Where the weights go.")] = BUNDLED,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 0,
+) -> None:
+    """Do everything: pool, both networks, export, evaluation. Resumes where it was stopped."""
+    pool(config, run)
+    for stage in ("coarse", "fine"):
+        fit(stage, config, run, device, threads)
+    export_weights(config, run, folder)
+    evaluate(run, folder, device)
+
+
+def main() -> None:
+    """Run the command line; a user's problem is one sentence, not a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        app()
+    except BackfatError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

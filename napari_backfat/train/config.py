@@ -1,0 +1,97 @@
+"""Training configuration: one TOML file holds everything that changes the weights."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from napari_backfat.model.errors import BackfatError
+
+DEFAULT_CONFIG = Path(__file__).with_name("default.toml")
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One network's training.
+
+    Attributes
+    ----------
+    spacing_mm : float
+        In-plane pixel of the network's input.
+    patch : tuple of int
+        Height and width of a training patch in pixels, multiples of 32.
+    features : tuple of int
+        Channels of the U-Net.
+    batch, steps : int
+        Slices a step and number of steps.
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    """
+
+    spacing_mm: float
+    patch: tuple[int, int]
+    features: tuple[int, ...]
+    batch: int
+    steps: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides the weights, beside the code."""
+
+    seed: int
+    pool_lumbar: int
+    pool_phantom: int
+    pool_trunk: int
+    pool_negative: int
+    held_out: int
+    fine: StageConfig
+    coarse: StageConfig
+    workers: int = 2
+    maps: tuple[str, ...] = field(default_factory=tuple)
+
+
+def _stage(raw: dict[str, Any]) -> StageConfig:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+    return StageConfig(**values)
+
+
+def load_config(path: Path = DEFAULT_CONFIG) -> TrainConfig:
+    """Read a training configuration.
+
+    Raises
+    ------
+    BackfatError
+        If the file is missing or holds unknown keys.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BackfatError(f"The training configuration {path} cannot be read: {error}") from error
+    unknown = set(raw) - {f.name for f in fields(TrainConfig)}
+    if unknown:
+        raise BackfatError(f"{path} has unknown settings: {', '.join(sorted(unknown))}.")
+    raw["fine"], raw["coarse"] = _stage(raw["fine"]), _stage(raw["coarse"])
+    raw["maps"] = tuple(raw.get("maps", ()))
+    return TrainConfig(**raw)
+
+
+def data_root() -> Path:
+    """Folder of the label maps: environment BACKFAT_DATA, else ../shared/data beside the project.
+
+    Raises
+    ------
+    BackfatError
+        If neither exists.
+    """
+    root = os.environ.get("BACKFAT_DATA")
+    path = Path(root) if root else Path(__file__).parents[3] / "shared" / "data"
+    if not (path / "label_maps").is_dir():
+        raise BackfatError(
+            f"No label_maps folder in {path}. Set BACKFAT_DATA to the folder that holds it."
+        )
+    return path

@@ -1,0 +1,137 @@
+"""The pool: deformed anatomy made once, so that training spends its time on the network."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_backfat.train.canvas import SHAPE
+from napari_backfat.train.context import build_slice
+from napari_backfat.train.fatness import fat_fraction
+from napari_backfat.train.others import negative_slice, phantom_slices, trunk_slice, trunk_stack
+from napari_backfat.train.placement import place_muscles
+from napari_backfat.train.sources import load_muscle_map
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_backfat.train.config import TrainConfig
+
+logger = logging.getLogger(__name__)
+
+KINDS = ("lumbar", "phantom", "trunk", "negative", "held_out", "held_out_phantom")
+_CHUNK = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Slices of one kind.
+
+    Attributes
+    ----------
+    classes, fraction : ndarray, shape (N, *SHAPE), uint8
+        Tissue classes, and fat fraction times 250; memory-mapped.
+    """
+
+    classes: NDArray[np.uint8]
+    fraction: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return self.classes[index], self.fraction[index]
+
+
+def counts(config: TrainConfig) -> dict[str, int]:
+    """Count the slices of each kind, rounded up to whole chunks."""
+    wanted = (
+        config.pool_lumbar,
+        config.pool_phantom,
+        config.pool_trunk,
+        config.pool_negative,
+        config.held_out,
+        config.held_out // 2,
+    )
+    return {k: -(-n // _CHUNK) * _CHUNK for k, n in zip(KINDS, wanted, strict=True)}
+
+
+def make_chunk(
+    root: Path, maps: tuple[str, ...], seed: int, kind: str, chunk: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Make one chunk of slices; the same arguments give the same slices.
+
+    Returns
+    -------
+    tuple of ndarray, shape (20, *SHAPE), uint8
+        Classes and fat fraction times 250.
+    """
+    rng = np.random.default_rng([seed, KINDS.index(kind), chunk])
+    if kind.endswith("phantom"):
+        slices = phantom_slices(rng, _CHUNK)
+    elif kind == "trunk":
+        stack = trunk_stack(root)
+        slices = [trunk_slice(rng, stack) for _ in range(_CHUNK)]
+    elif kind == "negative":
+        slices = [negative_slice(rng) for _ in range(_CHUNK)]
+    else:
+        stacks = [load_muscle_map(root, name) for name in maps]
+        slices = [
+            build_slice(rng, place_muscles(rng, stacks[int(rng.integers(len(stacks)))]))
+            for _ in range(_CHUNK)
+        ]
+    return np.stack(slices), np.stack([fat_fraction(rng, s) for s in slices])
+
+
+def build_pool(config: TrainConfig, root: Path, folder: Path) -> None:
+    """Make all chunks that are not there yet (so an interrupted build continues).
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Counts and seed.
+    root : Path
+        Data folder (see `config.data_root`).
+    folder : Path
+        Where the pool goes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = []
+    for kind, n in counts(config).items():
+        for name in ("classes", "fraction"):
+            path = folder / f"{kind}_{name}.npy"
+            if not path.exists():
+                np.lib.format.open_memmap(path, "w+", np.uint8, (n, *SHAPE)).flush()
+        for chunk in range(n // _CHUNK):
+            if not (folder / f"{kind}_{chunk:04d}.done").exists():
+                jobs.append((config, root, folder, kind, chunk))
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as executor:
+        for i, (kind, chunk) in enumerate(executor.map(_work, jobs)):
+            if i % 20 == 0:
+                logger.info("pool: %d of %d chunks (%s %d)", i + 1, len(jobs), kind, chunk)
+
+
+def _work(job: tuple[TrainConfig, Path, Path, str, int]) -> tuple[str, int]:
+    config, root, folder, kind, chunk = job
+    made = make_chunk(root, config.maps, config.seed, kind, chunk)
+    for name, array in zip(("classes", "fraction"), made, strict=True):
+        store = np.lib.format.open_memmap(folder / f"{kind}_{name}.npy", "r+")
+        store[chunk * _CHUNK : (chunk + 1) * _CHUNK] = array
+        store.flush()
+    (folder / f"{kind}_{chunk:04d}.done").touch()
+    return kind, chunk
+
+
+def open_pool(folder: Path, kind: str) -> Pool:
+    """Open one kind of slices read-only."""
+    return Pool(
+        np.load(folder / f"{kind}_classes.npy", mmap_mode="r"),
+        np.load(folder / f"{kind}_fraction.npy", mmap_mode="r"),
+    )

@@ -1,0 +1,137 @@
+"""Patches for training: random crops, zooms, turns and mirror images of pool slices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn.functional import avg_pool2d
+
+from napari_backfat.train.canvas import SHAPE
+from napari_backfat.train.contrast import network_input, render
+from napari_backfat.train.fields import displacement
+from napari_backfat.train.tissues import IGNORE, MIRROR, label_of_class
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+_LABEL = torch.from_numpy(label_of_class().astype(np.int64))
+
+
+@dataclass(frozen=True)
+class PatchPlan:
+    """Size and variation of training patches.
+
+    Attributes
+    ----------
+    patch : tuple of int
+        Height and width in pixels.
+    spacing_mm : float
+        Pixel size.
+    jitter_mm : float
+        Largest offset of the patch centre.
+    zoom : float
+        Standard deviation of the log zoom.
+    centre_on_muscle : bool
+        Centre on the muscles (fine network) or on the canvas (coarse network).
+    supersample : int
+        Render this much finer and average, so that large pixels show partial volume.
+    """
+
+    patch: tuple[int, int]
+    spacing_mm: float
+    jitter_mm: float
+    zoom: float
+    centre_on_muscle: bool
+    supersample: int = 1
+
+
+def sample_patch(
+    rng: np.random.Generator,
+    classes: NDArray[np.uint8],
+    fraction: NDArray[np.uint8],
+    plan: PatchPlan,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
+    """Cut a deformed patch from a pool slice.
+
+    Returns
+    -------
+    tuple of ndarray, each shape `plan.patch`
+        Classes, fat fraction (times 250), and which pixels lie inside the field of view; with
+        supersampling the shape is that many times larger.
+    """
+    height, width = (n * plan.supersample for n in plan.patch)
+    centre = np.array([SHAPE[0] / 2, SHAPE[1] / 2])
+    if plan.centre_on_muscle:
+        rows, columns = np.nonzero((classes >= 1) & (classes <= 8))
+        if len(rows):
+            centre = np.array([(rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2])
+    centre = centre + rng.uniform(-plan.jitter_mm, plan.jitter_mm, 2) * (0.7, 1.0)
+    zoom = float(np.exp(rng.normal(0, plan.zoom)))
+    step = np.array([np.exp(rng.normal(0, 0.03)), np.exp(rng.normal(0, 0.03))])
+    step *= plan.spacing_mm / plan.supersample / zoom
+    angle = float(rng.normal(0, 0.05))
+    yy, xx = np.mgrid[:height, :width].astype(np.float32)
+    y, x = (yy - height / 2) * step[0], (xx - width / 2) * step[1]
+    if rng.random() < 0.7:
+        dy, dx = displacement(rng, (height, width), ((30, rng.uniform(0, 1.2)),))
+        y, x = y + dy, x + dx
+    c, s = np.cos(angle), np.sin(angle)
+    sy = np.rint(centre[0] + c * y - s * x).astype(np.int32)
+    sx = np.rint(centre[1] + s * y + c * x).astype(np.int32)
+    inside = (sy >= 0) & (sy < SHAPE[0]) & (sx >= 0) & (sx < SHAPE[1])
+    np.clip(sy, 0, SHAPE[0] - 1, out=sy)
+    np.clip(sx, 0, SHAPE[1] - 1, out=sx)
+    cut, part = np.where(inside, classes[sy, sx], 0), np.where(inside, fraction[sy, sx], 0)
+    view = np.ones((height, width), dtype=bool)
+    if rng.random() < 0.3:
+        view = _field_of_view(rng, height, width)
+    if rng.random() < 0.5:
+        cut, part, view = MIRROR[cut[:, ::-1]], part[:, ::-1], view[:, ::-1]
+    return cut.astype(np.uint8), part.astype(np.uint8), view
+
+
+def _field_of_view(rng: np.random.Generator, height: int, width: int) -> NDArray[np.bool_]:
+    """Draw a field of view that ends inside the patch on some sides."""
+    view = np.ones((height, width), dtype=bool)
+    for side in rng.permutation(4)[: rng.integers(1, 4)]:
+        share = rng.uniform(0.02, 0.3)
+        if side == 0:
+            view[: int(height * share * 1.3)] = False
+        elif side == 1:
+            view[height - int(height * share * 0.5) :] = False
+        elif side == 2:
+            view[:, : int(width * share)] = False
+        else:
+            view[:, width - int(width * share) :] = False
+    return view
+
+
+def make_batch(
+    rng: np.random.Generator,
+    slices: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+    plan: PatchPlan,
+    kind: str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Cut, render and normalise a batch.
+
+    Returns
+    -------
+    tuple of Tensor
+        Images (B, 2, Y, X) float32 and labels (B, Y, X) int64, IGNORE where no loss is taken.
+    """
+    cuts = [sample_patch(rng, classes, fraction, plan) for classes, fraction in slices]
+    classes = torch.from_numpy(np.stack([c[0] for c in cuts]).astype(np.int64))
+    fraction = torch.from_numpy(np.stack([c[1] for c in cuts]).astype(np.float32) / 250)
+    view = torch.from_numpy(np.stack([c[2] for c in cuts]))
+    fine = plan.supersample
+    images = render(rng, classes, fraction, plan.spacing_mm / fine, kind) * view[:, None]
+    labels = _LABEL[classes]
+    labels[~view] = IGNORE
+    if fine > 1:
+        images = avg_pool2d(images, fine)
+        labels = labels[:, fine // 2 :: fine, fine // 2 :: fine]
+    return network_input(images), labels
