@@ -55,7 +55,7 @@ test-gui: .venv/.ready ## layers and window, on PyQt5 and on PyQt6
 
 test-oldest: .venv-oldest/.ready ## layer tests on the oldest napari that is claimed
 	@echo "== layer tests on the oldest napari"
-	@QT_API=pyqt5 $(VIRTUAL) .venv-oldest/bin/python -m pytest tests/layers tests/widgets -m "napari_range"
+	@QT_API=pyqt5 $(VIRTUAL) .venv-oldest/bin/python -m pytest tests/layers tests/widgets -m napari_range
 
 bench: .venv/.ready ## measure; writes out/bench.json and prints the table
 	@$(VIRTUAL) $(PY) -m benchmarks

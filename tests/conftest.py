@@ -35,8 +35,15 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("napari.settings was imported before tests/conftest.py")
 
 
-def _needs_window(item: pytest.Item) -> bool:
-    return "widgets" in item.path.relative_to(REPOSITORY / "tests").parts
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run every layer test on the oldest napari too: that is where its versions differ."""
+    for item in items:
+        if _is_in("layers", item):
+            item.add_marker(pytest.mark.napari_range)
+
+
+def _is_in(folder: str, item: pytest.Item) -> bool:
+    return item.path.is_relative_to(REPOSITORY / "tests" / folder)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +52,7 @@ def no_widget_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
     It is set up before every other fixture of the test, so it looks after all of them are gone.
     """
-    if not _needs_window(request.node):
+    if not _is_in("widgets", request.node):
         yield
         return
     application = request.getfixturevalue("qapp")

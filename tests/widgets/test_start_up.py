@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.napari_range
+
 # In a process of its own: this one has imported far more than a user's napari at start.
 _OPEN_FROM_MENU = """
 import json, sys
