@@ -184,13 +184,14 @@ def test_one_image_twice_is_refused(tmp_path: Path) -> None:
         open_scan([water, fat])
 
 
-def test_voxels_undefined_in_one_image_are_zero_in_both(tmp_path: Path) -> None:
-    fat = some_image((20, 20, 5), 2).astype(np.float32)
-    fat[:3] = np.nan
-    paths = [
-        write_nifti(tmp_path / "s_water.nii", some_image((20, 20, 5), 1)),
-        write_nifti(tmp_path / "s_fat.nii", fat),
-    ]
+@pytest.mark.parametrize("holed", ["water", "fat"])
+def test_voxels_undefined_in_one_image_are_zero_in_both(tmp_path: Path, holed: str) -> None:
+    paths = []
+    for seed, name in enumerate(("water", "fat")):
+        data = some_image((20, 20, 5), seed).astype(np.float32)
+        if name == holed:
+            data[:3] = np.nan
+        paths.append(write_nifti(tmp_path / f"s_{name}.nii", data))
     scan = open_scan(paths)
     for image in scan.images:
         stored = image.file_grid.to_file(image.voxels)
