@@ -407,6 +407,7 @@ print(json.dumps({"steps": at, "older": older, "newer": newer, "kills": kills, "
 
 
 @posix_only
+@pytest.mark.slow
 def test_death_of_the_process_at_any_moment_leaves_a_whole_save(tmp_path: Path) -> None:
     """A process is killed at each step that changes the disk, and 30 times at random."""
     result = subprocess.run(
