@@ -12,23 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.model.anatomy import Muscle
+    from napari_backfat.model.progress import Progress
     from napari_backfat.model.volume import Scan
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    Attributes
-    ----------
-    fraction : float
-        0 to 1, never falling within a run.
-    text : str
-        What is being done, for people.
-    """
-
-    fraction: float
-    text: str
 
 
 @dataclass(frozen=True)

@@ -124,9 +124,10 @@ def remove_islands(
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     boxes = ndimage.find_objects(muscle, max_label=8)
     structure = np.ones((3, 3, 3), dtype=bool)
-    for value, box in enumerate(boxes, start=1):
-        if box is None:
+    for value, tight in enumerate(boxes, start=1):
+        if tight is None:
             continue
+        box = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in tight)
         regions, count = ndimage.label(muscle[box] == value, structure=structure)
         if count < 2:
             continue

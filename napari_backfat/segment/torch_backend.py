@@ -10,10 +10,11 @@ import numpy as np
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.progress import Progress
 from napari_backfat.model.volume import Contrast
-from napari_backfat.segment.backend import Progress, Segmentation
+from napari_backfat.segment.backend import Segmentation
 from napari_backfat.segment.cleanup import clean
-from napari_backfat.segment.devices import check_memory, out_of_memory
+from napari_backfat.segment.devices import check_memory, out_of_memory, resolve_device
 from napari_backfat.segment.flags import NOTHING_FOUND, quality_flags
 from napari_backfat.segment.inference import Pass, predict
 from napari_backfat.segment.localise import Place, locate
@@ -81,7 +82,8 @@ class TorchBackend:
 
     def _run(self, scan: Scan, device: str) -> Generator[Progress, None, Segmentation]:
         started = time.perf_counter()
-        yield Progress(0.0, "Checking memory and weights")
+        yield Progress(0.0, "Checking device, memory and weights")
+        device, _ = resolve_device(device)
         weights = find_weights(self.folder)
         depth, height, width = scan.geometry.shape
         check_memory(_BASE_BYTES + 14 * depth * height * width, device)

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_backfat.model.anatomy import MUSCLES, MuscleGroup, Side
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.volume import Contrast, Scan, Source, Volume
+from napari_backfat.segment.backend import BACKENDS, DEFAULT_BACKEND, Progress, Segmentation
+from napari_backfat.segment.inference import Pass
+from napari_backfat.segment.torch_backend import TorchBackend, network_channels
+from napari_backfat.train.phantom_anatomy import Anatomy, make_anatomy
+from napari_backfat.train.phantom_params import PhantomParams
+from napari_backfat.train.phantom_signal import make_images
+from tests.phantom import file_grid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SHAPE, SPACING = (5, 150, 220), (12.0, 1.8, 1.8)
+ORIENTATIONS = [
+    "".join(letters)
+    for order in itertools.permutations(("RL", "AP", "SI"))
+    for letters in itertools.product(*order)
+]
+QUICK = (Pass(1.0, False),)
+
+
+def finish(backend: TorchBackend, scan: Scan) -> tuple[list[Progress], Segmentation]:
+    steps, seen = backend.run(scan, "cpu"), []
+    while True:
+        try:
+            seen.append(next(steps))
+        except StopIteration as stop:
+            return seen, stop.value
+
+
+def scan_of(
+    images: dict[Contrast, NDArray[np.float32]], axes: str = "LPS", spacing: tuple[float, ...] = SPACING
+) -> Scan:
+    shape = next(iter(images.values())).shape
+    grid = file_grid(shape, spacing, axes)  # type: ignore[arg-type]
+    volumes = tuple(
+        # Written to a file of that orientation and read back, as the application does it.
+        Volume(grid.to_working(np.ascontiguousarray(grid.to_file(a))), grid, Source(c.value, ""), c)
+        for c, a in images.items()
+    )
+    return Scan(volumes, volumes[0])
+
+
+@pytest.fixture(scope="module")
+def person() -> Anatomy:
+    """An average phantom, five slices from L2 to L4."""
+    affine = np.zeros((4, 4))
+    affine[0, 2], affine[1, 1], affine[2, 0], affine[3, 3] = -1.8, -1.8, -12.0, 1.0
+    affine[:3, 3] = (110 * 1.8, 100 * 1.8, 30.0)
+    from napari_backfat.model.geometry import Geometry
+
+    return make_anatomy(PhantomParams(seed=5), Geometry(SHAPE, affine))
+
+
+@pytest.fixture(scope="module")
+def images(person: Anatomy) -> dict[Contrast, NDArray[np.float32]]:
+    wanted = (Contrast.WATER, Contrast.FAT, Contrast.T1W)
+    return make_images(person, wanted, np.random.default_rng(2))
+
+
+def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    return 2 * float((a & b).sum()) / float(a.sum() + b.sum())
+
+
+def test_it_outlines_a_phantom_on_water_and_fat(
+    person: Anatomy, images: dict[Contrast, NDArray[np.float32]]
+) -> None:
+    scan = scan_of({c: images[c] for c in (Contrast.WATER, Contrast.FAT)})
+    progress, result = finish(TorchBackend(), scan)
+    least = {
+        MuscleGroup.ERECTOR_SPINAE: 0.85,
+        MuscleGroup.MULTIFIDUS: 0.80,
+        MuscleGroup.PSOAS_MAJOR: 0.80,
+        MuscleGroup.QUADRATUS_LUMBORUM: 0.50,
+    }
+    for m in MUSCLES:
+        assert dice(result.muscle == m, person.muscles == m) > least[m.group], m.display_name
+    assert result.muscle.dtype == np.uint8
+    assert result.muscle.shape == SHAPE
+    assert result.found
+    assert len(result.weights_sha256) == 64
+    assert result.slice_uncertainty.shape == SHAPE[:1]
+    fractions = [p.fraction for p in progress]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0.0, 1.0)
+    assert len(progress) > SHAPE[0]
+
+
+def test_one_image_is_enough(person: Anatomy, images: dict[Contrast, NDArray[np.float32]]) -> None:
+    _, result = finish(TorchBackend(), scan_of({Contrast.T1W: images[Contrast.T1W]}))
+    ours, theirs = np.isin(result.muscle, (1, 2, 3, 4)), np.isin(person.muscles, (1, 2, 3, 4))
+    assert dice(ours, theirs) > 0.85
+
+
+def test_left_and_right_follow_the_patient(
+    person: Anatomy, images: dict[Contrast, NDArray[np.float32]]
+) -> None:
+    backend = TorchBackend(passes=QUICK)
+    water = images[Contrast.WATER]
+    _, result = finish(backend, scan_of({Contrast.WATER: water}))
+    _, mirrored = finish(backend, scan_of({Contrast.WATER: water[:, :, ::-1]}))
+    for m in MUSCLES:
+        x = np.nonzero(result.muscle == m)[2].mean() - SHAPE[2] / 2
+        assert (x > 0) == (m.side is Side.LEFT), m.display_name
+        if m.group in (MuscleGroup.MULTIFIDUS, MuscleGroup.ERECTOR_SPINAE):
+            same = dice(mirrored.muscle[:, :, ::-1] == m.mirrored, result.muscle == m)
+            assert same > 0.9, m.display_name
+
+
+@pytest.mark.parametrize("axes", ORIENTATIONS)
+def test_the_orientation_of_the_file_changes_nothing(
+    axes: str, images: dict[Contrast, NDArray[np.float32]], reference: NDArray[np.uint8]
+) -> None:
+    scan = scan_of({Contrast.WATER: images[Contrast.WATER][1:3]}, axes)
+    _, result = finish(TorchBackend(passes=QUICK), scan)
+    grid = scan.reference.file_grid
+    written = np.ascontiguousarray(grid.to_file(result.muscle))
+    assert written.shape == grid.shape
+    # Where the file's own affine says that a left muscle is, must be left of the midline.
+    index = np.argwhere(written == 3).mean(axis=0)
+    other = np.argwhere(written == 4).mean(axis=0)
+    left, right = (grid.affine[:3, :3] @ i + grid.affine[:3, 3] for i in (index, other))
+    assert left[0] < right[0] - 30
+    np.testing.assert_array_equal(grid.to_working(written), reference)
+
+
+@pytest.fixture(scope="module")
+def reference(images: dict[Contrast, NDArray[np.float32]]) -> NDArray[np.uint8]:
+    scan = scan_of({Contrast.WATER: images[Contrast.WATER][1:3]})
+    _, result = finish(TorchBackend(passes=QUICK), scan)
+    assert result.found
+    return result.muscle
+
+
+def test_there_are_48_orientations() -> None:
+    assert len(set(ORIENTATIONS)) == 48
+
+
+def test_no_lumbar_back_is_a_clean_answer() -> None:
+    rng = np.random.default_rng(0)
+    yy, xx = np.mgrid[:128, :128]
+    ball = ((yy - 64) ** 2 + (xx - 64) ** 2 < 50**2).astype(np.float32)
+    brain = (ball * 500 + rng.normal(0, 20, (4, 128, 128))).astype(np.float32)
+    for image in (brain, rng.random((4, 128, 128)).astype(np.float32), np.zeros((3, 64, 64), np.float32)):
+        progress, result = finish(
+            TorchBackend(), scan_of({Contrast.UNKNOWN: image}, spacing=(5.0, 1.5, 1.5))
+        )
+        assert not result.found
+        assert [f.kind for f in result.flags] == ["no paraspinal muscles"]
+        assert progress[-1].fraction == 1.0
+
+
+def test_cancelling_answers_at_once(images: dict[Contrast, NDArray[np.float32]]) -> None:
+    steps = TorchBackend().run(scan_of({Contrast.WATER: images[Contrast.WATER]}), "cpu")
+    for progress in steps:
+        if progress.text.startswith("Outlining"):
+            break
+    started = time.perf_counter()
+    steps.close()
+    assert time.perf_counter() - started < 1.0
+    with pytest.raises(StopIteration):
+        next(steps)
+
+
+def test_missing_weights_and_devices_are_said_in_words(
+    tmp_path: Path, images: dict[Contrast, NDArray[np.float32]]
+) -> None:
+    scan = scan_of({Contrast.WATER: images[Contrast.WATER]})
+    with pytest.raises(BackfatError, match="Reinstall"):
+        list(TorchBackend(tmp_path).run(scan, "cpu"))
+    with pytest.raises(BackfatError, match="Choose one of"):
+        list(TorchBackend().run(scan, "abacus"))
+
+
+def test_a_torch_error_leaves_as_a_sentence(
+    weights_folder: Callable[..., Path], images: dict[Contrast, NDArray[np.float32]]
+) -> None:
+    def odd(manifest: dict[str, object]) -> None:
+        # A pixel size so small that the whole slice would need hundreds of gigabytes.
+        manifest["coarse"]["spacing_mm"] = 0.001  # type: ignore[index]
+
+    scan = scan_of({Contrast.WATER: images[Contrast.WATER]})
+    with pytest.raises(BackfatError, match=r"ran out of memory|The network failed"):
+        list(TorchBackend(weights_folder(odd)).run(scan, "cpu"))
+
+
+def test_water_and_fat_go_to_their_own_channels(images: dict[Contrast, NDArray[np.float32]]) -> None:
+    both = scan_of({Contrast.FAT: images[Contrast.FAT], Contrast.WATER: images[Contrast.WATER]})
+    first, second = network_channels(both)
+    np.testing.assert_array_equal(first, images[Contrast.WATER])
+    np.testing.assert_array_equal(second, images[Contrast.FAT])
+    only, empty = network_channels(scan_of({Contrast.FAT: images[Contrast.FAT]}))
+    np.testing.assert_array_equal(only, images[Contrast.FAT])
+    assert not empty.any()
+
+
+def test_the_table_lists_the_bundled_backend() -> None:
+    backend = BACKENDS[DEFAULT_BACKEND]()
+    assert backend.name.startswith("backfat-net")
