@@ -7,10 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import napari
-
-    from napari_backfat.widgets.review_widget import ReviewWidget
-
 LayerData = list[tuple[Any, ...]]
 
 
@@ -29,21 +25,16 @@ def _read(path: str | list[str]) -> LayerData:
     paths = [path] if isinstance(path, str) else list(path)
     import napari
 
-    from napari_backfat.layers.plain import plain_layers
-
     viewer = napari.current_viewer()
     if viewer is None:
+        from napari_backfat.layers.plain import plain_layers
+
         return plain_layers(paths)
+    from napari_backfat.widgets.opening import open_review_in
+
     review = open_review_in(viewer)
-    review.open_paths(paths)
+    review.gather_paths(paths)
     return [(None,)]  # napari's sign for: read, but nothing to add
-
-
-def open_review_in(viewer: napari.Viewer) -> ReviewWidget:
-    """Return the review panel of a window, opened if need be."""
-    _, widget = viewer.window.add_plugin_dock_widget("napari-backfat", "Back-fat review")
-    review: ReviewWidget = widget
-    return review
 
 
 def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:

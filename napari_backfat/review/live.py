@@ -8,6 +8,9 @@ from napari_backfat.measure.quantify import quantify
 from napari_backfat.review.risk_inputs import features_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_backfat.model.case import Case
     from napari_backfat.model.ledger import Ledger
     from napari_backfat.model.masks import Change
@@ -51,11 +54,12 @@ class Live:
         case.measurement = quantify(
             masks.ledger, masks.geometry, masks.fat_map.kind, masks.threshold
         )
-        case.risk = self._estimate(masks.ledger)
+        case.risk = self._estimate(masks.ledger, masks.muscle)
 
-    def _estimate(self, ledger: Ledger) -> RiskEstimate:
+    def _estimate(self, ledger: Ledger, muscle: NDArray[np.uint8]) -> RiskEstimate:
         case = self._case
-        features = features_of(ledger, case.scan.geometry, case.masks.fat_map.kind, case.levels)
+        kind = case.masks.fat_map.kind
+        features = features_of(ledger, case.scan.geometry, kind, case.levels, muscle)
         return self._model.estimate(features, case.patient)
 
     def _on_masks(self, change: Change) -> None:
@@ -70,7 +74,8 @@ class Live:
 
     def _on_ai(self, _: object) -> None:
         case = self._case
-        case.ai_risk = self._estimate(case.ai.ledger) if case.ai is not None else None
+        ai = case.ai
+        case.ai_risk = self._estimate(ai.ledger, ai.muscle) if ai is not None else None
 
     def _touch(self) -> None:
         self._case.revision += 1

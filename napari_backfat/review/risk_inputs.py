@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_backfat.measure.quantify import quantify
 from napari_backfat.model.anatomy import MUSCLES
 from napari_backfat.model.fat_map import FatMapKind
@@ -11,8 +13,12 @@ from napari_backfat.model.ledger import Ledger
 from napari_backfat.risk.features import BACK_MUSCLES, Coverage, Features, weighted_fat_ml
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.levels import SpineRange
+
+_BACK = [int(m) for m in MUSCLES if m.group in BACK_MUSCLES]
 
 
 def features_of(
@@ -20,7 +26,7 @@ def features_of(
     geometry: Geometry,
     fat_kind: FatMapKind,
     levels: SpineRange | None,
-    cut_in_plane: bool = False,
+    muscle: NDArray[np.uint8],
 ) -> Features | None:
     """Return the inputs of a risk model for the present counts.
 
@@ -35,8 +41,8 @@ def features_of(
     levels : SpineRange or None
         The reader's statement; with it, only these slices count, and without it the model is told
         that nobody stated the levels.
-    cut_in_plane : bool
-        Whether a back muscle leaves the image sideways or at the back.
+    muscle : ndarray, shape (Z, Y, X), uint8
+        The muscle map behind the counts; only its outermost rows and columns are looked at.
 
     Returns
     -------
@@ -60,8 +66,10 @@ def features_of(
         extent_cm=measured.back.length_cm,
         first_level=levels.first_level if levels else None,  # type: ignore[arg-type]
         last_level=levels.last_level if levels else None,  # type: ignore[arg-type]
-        cut_in_plane=cut_in_plane,
+        cut_in_plane=_touches_sides(muscle[slices]),
         missing_parts=missing,
+        cut_cranially=bool(ledger.counts[0, _BACK].any()),
+        cut_caudally=bool(ledger.counts[-1, _BACK].any()),
     )
     weighted = None
     if fat_kind is FatMapKind.FAT_FRACTION:
@@ -76,3 +84,9 @@ def features_of(
         fat_map=fat_kind,
         weighted_fat_ml=weighted,
     )
+
+
+def _touches_sides(muscle: NDArray[np.uint8]) -> bool:
+    """Whether a back muscle reaches the first or last row or column of any slice."""
+    faces = (muscle[:, 0], muscle[:, -1], muscle[:, :, 0], muscle[:, :, -1])
+    return any(bool(np.isin(face, _BACK).any()) for face in faces if face.any())

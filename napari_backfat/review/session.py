@@ -185,10 +185,14 @@ class ReviewSession:
             "auto", "cpu", "cuda" or "mps".
         """
         from napari_backfat.segment.backend import BACKENDS
+        from napari_backfat.segment.devices import resolve_device
 
+        yield Progress(0.0, "Starting torch")
+        torch_device, sentence = resolve_device(device)
+        yield Progress(0.0, sentence)
         scan = self._require_case().scan
         fat_map = self._require_case().masks.fat_map
-        segmentation = yield from BACKENDS[backend_name]().run(scan, device)
+        segmentation = yield from BACKENDS[backend_name]().run(scan, torch_device)
         if not scan.is_dixon:
             yield Progress(1.0, "Telling fat from lean")
             fat_map = fat_map_of(scan, segmentation.muscle)

@@ -44,7 +44,7 @@ def run_demo(out: Path | None = None, exit_after_screenshot: bool = False) -> Me
     """
     import napari
 
-    from napari_backfat.contributions import open_review_in
+    from napari_backfat.widgets.opening import open_review_in
 
     sample = sample_paths()
     viewer = napari.Viewer(title="napari-backfat: synthetic sample case", show=True)

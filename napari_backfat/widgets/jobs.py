@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.QtCore import QObject, Signal
@@ -19,25 +20,30 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class JobFailedError(Exception):
-    """A job stopped with something that is not a `BackfatError`.
+@dataclass(frozen=True)
+class _Failure:
+    """How a job failed, as a value.
 
     superqt takes a RuntimeError in a generator for a deleted worker and then emits nothing at all,
-    while torch raises RuntimeError for almost everything: such errors travel as this class.
+    while torch raises RuntimeError for almost everything; other errors it raises again inside the
+    event loop. As a value, a failure reaches the window once and for certain.
     """
 
+    text: str
 
-def _guarded(job: Generator[Progress, None, T]) -> Generator[Progress, None, T]:
+
+def _guarded(job: Generator[Progress, None, T]) -> Generator[Progress, None, T | _Failure]:
     try:
         return (yield from job)
-    except BackfatError:
-        raise
-    except MemoryError as error:
-        raise BackfatError(
+    except BackfatError as error:
+        return _Failure(str(error))
+    except MemoryError:
+        return _Failure(
             "There is not enough memory for this step. Close other programs or use a smaller scan."
-        ) from error
-    except Exception as error:
-        raise JobFailedError(f"{type(error).__name__}: {error}") from error
+        )
+    except Exception as error:  # noqa: BLE001 - whatever it is must reach the person
+        _log.error("a job failed", exc_info=error)
+        return _Failure(f"This step failed with an unexpected error ({type(error).__name__}): {error}")
 
 
 class JobRunner(QObject):
@@ -94,7 +100,6 @@ class JobRunner(QObject):
         self._worker, self._began = worker, time.monotonic()
         worker.yielded.connect(lambda p: self._on_progress(worker, p))
         worker.returned.connect(lambda r: self._on_result(worker, r, on_result))
-        worker.errored.connect(lambda e: self._on_error(worker, e))
         worker.finished.connect(lambda: self._on_finished(worker))
         self.started.emit(title)
         worker.start()
@@ -108,8 +113,8 @@ class JobRunner(QObject):
         self._leaving.add(worker)
         self._worker = None
         worker.quit()
-        self.cancelled.emit()
         self.ended.emit()
+        self.cancelled.emit()
 
     def wait(self, timeout_ms: int = 5000) -> None:
         """Wait for threads that are still leaving; for closing the window."""
@@ -132,19 +137,13 @@ class JobRunner(QObject):
             return
         self._worker = None
         self.ended.emit()
+        if isinstance(result, _Failure):
+            self.failed.emit(result.text)
+            return
         try:
             on_result(result)
         except BackfatError as error:
             self.failed.emit(str(error))
-
-    def _on_error(self, worker: Any, error: Exception) -> None:
-        if worker is not self._worker:
-            return
-        self._worker = None
-        if not isinstance(error, BackfatError):
-            _log.error("job failed", exc_info=error)
-        self.ended.emit()
-        self.failed.emit(str(error))
 
     def _on_finished(self, worker: Any) -> None:
         self._leaving.discard(worker)

@@ -88,6 +88,7 @@ class ReviewWidget(QWidget):
         self.live = LivePanel()
         self.tools = Tools(viewer, self.brush_panel, self.session)
         self._retry_paths: list[str] = []
+        self._gathered: list[str] = []
         self._threshold_rest = QTimer(self)
         self._threshold_rest.setSingleShot(True)
         self._threshold_rest.setInterval(_THRESHOLD_REST_MS)
@@ -448,6 +449,19 @@ class ReviewWidget(QWidget):
             self.open_case(paths[0])
         elif paths:
             self.open_scan(paths)
+
+    def gather_paths(self, paths: Sequence[str]) -> None:
+        """Open these together with others that come in the same moment.
+
+        napari hands several dropped files to a reader one by one.
+        """
+        if not self._gathered:
+            QTimer.singleShot(0, self._open_gathered)
+        self._gathered.extend(paths)
+
+    def _open_gathered(self) -> None:
+        paths, self._gathered = self._gathered, []
+        self.open_paths(paths)
 
     def close_review(self) -> None:
         """End everything that belongs to this widget; called when its window goes."""

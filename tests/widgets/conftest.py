@@ -1,0 +1,182 @@
+"""A real window with a case, and a mouse that presses, drags and releases on its canvas."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_backfat.model.volume import Contrast
+from napari_backfat.widgets.opening import open_review_in
+from tests.phantom import MadeCase, make_case
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from napari_backfat.model.case import Case
+    from napari_backfat.widgets.review_widget import ReviewWidget
+
+
+class Answers:
+    """Stands in for the person at the dialogs; remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.yes_to_all = True
+        self.on_unsaved = "discard"
+        self.chosen_folder: str | None = None
+        self.chosen_images: list[str] = []
+        self.asked: list[str] = []
+
+    def yes(self, title: str, question: str) -> bool:
+        self.asked.append(title)
+        return self.yes_to_all
+
+    def save_first(self) -> str:
+        self.asked.append("unsaved")
+        return self.on_unsaved
+
+    def folder(self, title: str) -> str | None:
+        return self.chosen_folder
+
+    def images(self) -> list[str]:
+        return self.chosen_images
+
+    def water_image(self, paths: list[str]) -> str | None:
+        self.asked.append("water")
+        return paths[0]
+
+
+def wait_for(done: Callable[[], Any], seconds: float = 20.0) -> None:
+    """Let the window work until `done` is true; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while not done():
+        QApplication.processEvents()
+        time.sleep(0.005)
+        assert time.monotonic() < end, "the window did not get there in time"
+
+
+def settle(seconds: float = 0.15) -> None:
+    """Let timers fire and pictures be drawn."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.005)
+
+
+class Bench:
+    """A window with the review, and hands."""
+
+    def __init__(self, viewer: Any, review: ReviewWidget, made: MadeCase) -> None:
+        self.viewer, self.review, self.made = viewer, review, made
+        self.answers = Answers()
+        review.dialogs = self.answers  # type: ignore[assignment]
+        self.canvas = viewer.window._qt_viewer.canvas.native
+
+    @property
+    def case(self) -> Case:
+        assert self.review.session.case is not None
+        return self.review.session.case
+
+    def key(self, key: Any, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:
+        """Press a key on the canvas."""
+        self.canvas.setFocus()
+        QTest.keyClick(self.canvas, key, modifier)
+        settle(0.05)
+
+    def at(self, y: float, x: float) -> QPoint:
+        """Where a voxel of the displayed axial slice is on the canvas, in pixels."""
+        spacing = self.case.scan.geometry.spacing_mm
+        zoom = self.viewer.scene.camera.zoom
+        _, cy, cx = self.viewer.scene.camera.center
+        size = self.canvas.size()
+        return QPoint(
+            round((x * spacing[2] - cx) * zoom + size.width() / 2),
+            round((y * spacing[1] - cy) * zoom + size.height() / 2),
+        )
+
+    def press(self, y: float, x: float) -> None:
+        self.move(y, x)
+        QTest.mousePress(self.canvas, Qt.MouseButton.LeftButton, pos=self.at(y, x))
+        settle(0.05)
+
+    def move(self, y: float, x: float) -> None:
+        QTest.mouseMove(self.canvas, self.at(y, x))
+        settle(0.03)
+
+    def release(self, y: float, x: float) -> None:
+        QTest.mouseRelease(self.canvas, Qt.MouseButton.LeftButton, pos=self.at(y, x))
+        settle(0.05)
+
+    def stroke(self, *points: tuple[float, float]) -> None:
+        """Press at the first point, drag through the others, release."""
+        self.press(*points[0])
+        for point in points[1:]:
+            self.move(*point)
+        self.release(*points[-1])
+
+    def click_button(self, button: Any) -> None:
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+        settle(0.05)
+
+    def shown(self, row: str, measure: str, kind: str = "now") -> str:
+        """Text in the live table, as the person reads it."""
+        table = self.review.live.table
+        rows = {table.item(r, 0).text(): r for r in range(2, table.rowCount())}
+        columns = {}
+        for column in range(1, table.columnCount() - 1, 3):
+            name = table.item(0, column).text().split(" (")[0]
+            for offset, word in enumerate(("AI", "now", "Δ")):
+                columns[name, word] = column + offset
+        return str(table.item(rows[row], columns[measure, kind]).text())
+
+    def counts_are_right(self) -> bool:
+        masks = self.case.masks
+        return masks.ledger.equals(masks.recount())
+
+
+@pytest.fixture
+def window(make_napari_viewer: Any) -> Iterator[tuple[Any, ReviewWidget]]:
+    """A shown napari window with an empty review."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1500, 950)
+    review = open_review_in(viewer)
+    review.dialogs = Answers()  # type: ignore[assignment]
+    settle(0.1)
+    yield viewer, review
+    review.close_review()
+
+
+@pytest.fixture
+def bench(window: tuple[Any, ReviewWidget], tmp_path: Path) -> Bench:
+    """A window with a small Dixon case on disk, its true muscles in the masks."""
+    viewer, review = window
+    made = make_case((5, 40, 64), (4.0, 2.0, 2.0), fat_fraction=0.2, noise=40.0)
+    bench = Bench(viewer, review, made)
+    review.open_scan(write_pair(tmp_path, made))
+    wait_for(lambda: review.session.case is not None)
+    review.session.accept_muscles(made.muscles)
+    bench.case.masks.history.clear()
+    review.tools.update_history()
+    settle(0.3)
+    return bench
+
+
+def write_pair(folder: Path, made: MadeCase) -> list[Path]:
+    """Write the images of a made case as NIfTI files."""
+    paths = []
+    for contrast in (Contrast.WATER, Contrast.FAT):
+        volume = made.scan.image(contrast)
+        assert volume is not None
+        grid = volume.file_grid
+        array = np.ascontiguousarray(grid.to_file(volume.voxels))
+        path = folder / f"case_{contrast.value}.nii.gz"
+        nib.Nifti1Image(array, grid.affine).to_filename(path)
+        paths.append(path)
+    return paths
