@@ -85,8 +85,10 @@ def window_for(
         centre = ((shape[0] - 1) / 2, (shape[1] - 1) / 2)
     if extent_mm is None:
         extent_mm = (shape[0] * spacing_mm[0], shape[1] * spacing_mm[1])
+    # Two multiples at least: the deepest layer normalises over its pixels and needs more than one.
     sides = [
-        max(multiple, multiple * int(np.ceil(e / pixel_mm / multiple - 0.05))) for e in extent_mm
+        max(2 * multiple, multiple * int(np.ceil(e / pixel_mm / multiple - 0.05)))
+        for e in extent_mm
     ]
     step = (pixel_mm / spacing_mm[0], pixel_mm / spacing_mm[1])
     return PlaneGrid(centre, (sides[0], sides[1]), step)

@@ -74,7 +74,10 @@ def test_normalisation_ignores_scale_offset_and_an_empty_channel() -> None:
     generator = torch.Generator().manual_seed(1)
     image = torch.rand((2, 1, 32, 32), generator=generator)
     both = torch.cat([image, torch.zeros_like(image)], 1)
-    a, b = normalise_batch(both), normalise_batch(both * 731 + torch.tensor([17.0, 0.0])[:, None, None])
+    a, b = (
+        normalise_batch(both),
+        normalise_batch(both * 731 + torch.tensor([17.0, 0.0])[:, None, None]),
+    )
     torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
     assert (a[:, 1] == 0).all()
     assert float(a[:, 0].std()) == pytest.approx(1, abs=0.02)

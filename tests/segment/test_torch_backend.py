@@ -10,7 +10,7 @@ import pytest
 from napari_backfat.model.anatomy import MUSCLES, MuscleGroup, Side
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast, Scan, Source, Volume
-from napari_backfat.segment.backend import BACKENDS, DEFAULT_BACKEND, Progress, Segmentation
+from napari_backfat.segment.backend import BACKENDS, DEFAULT_BACKEND, Segmentation
 from napari_backfat.segment.inference import Pass
 from napari_backfat.segment.torch_backend import TorchBackend, network_channels
 from napari_backfat.train.phantom_anatomy import Anatomy, make_anatomy
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from napari_backfat.model.progress import Progress
 
 SHAPE, SPACING = (5, 150, 220), (12.0, 1.8, 1.8)
 ORIENTATIONS = [
@@ -43,7 +45,9 @@ def finish(backend: TorchBackend, scan: Scan) -> tuple[list[Progress], Segmentat
 
 
 def scan_of(
-    images: dict[Contrast, NDArray[np.float32]], axes: str = "LPS", spacing: tuple[float, ...] = SPACING
+    images: dict[Contrast, NDArray[np.float32]],
+    axes: str = "LPS",
+    spacing: tuple[float, ...] = SPACING,
 ) -> Scan:
     shape = next(iter(images.values())).shape
     grid = file_grid(shape, spacing, axes)  # type: ignore[arg-type]
@@ -155,7 +159,11 @@ def test_no_lumbar_back_is_a_clean_answer() -> None:
     yy, xx = np.mgrid[:128, :128]
     ball = ((yy - 64) ** 2 + (xx - 64) ** 2 < 50**2).astype(np.float32)
     brain = (ball * 500 + rng.normal(0, 20, (4, 128, 128))).astype(np.float32)
-    for image in (brain, rng.random((4, 128, 128)).astype(np.float32), np.zeros((3, 64, 64), np.float32)):
+    for image in (
+        brain,
+        rng.random((4, 128, 128)).astype(np.float32),
+        np.zeros((3, 64, 64), np.float32),
+    ):
         progress, result = finish(
             TorchBackend(), scan_of({Contrast.UNKNOWN: image}, spacing=(5.0, 1.5, 1.5))
         )
@@ -198,7 +206,9 @@ def test_a_torch_error_leaves_as_a_sentence(
         list(TorchBackend(weights_folder(odd)).run(scan, "cpu"))
 
 
-def test_water_and_fat_go_to_their_own_channels(images: dict[Contrast, NDArray[np.float32]]) -> None:
+def test_water_and_fat_go_to_their_own_channels(
+    images: dict[Contrast, NDArray[np.float32]],
+) -> None:
     both = scan_of({Contrast.FAT: images[Contrast.FAT], Contrast.WATER: images[Contrast.WATER]})
     first, second = network_channels(both)
     np.testing.assert_array_equal(first, images[Contrast.WATER])

@@ -23,8 +23,13 @@ def blocks() -> SliceStack:
     """Eight muscles as ellipses, about life size, 0.5 mm pixels."""
     yy, xx = np.mgrid[:260, :400]
     labels = np.zeros((3, 260, 400), dtype=np.uint8)
-    for left, (u, v, a, b) in ((1, (14, 150, 20, 40)), (3, (60, 150, 36, 40)), (5, (50, 50, 25, 30)),
-                               (7, (85, 95, 30, 14))):  # fmt: skip
+    ellipses = {
+        1: (14, 150, 20, 40),
+        3: (60, 150, 36, 40),
+        5: (50, 50, 25, 30),
+        7: (85, 95, 30, 14),
+    }
+    for left, (u, v, a, b) in ellipses.items():
         for side, value in ((1, left), (-1, left + 1)):
             inside = ((xx - 200 - side * 2 * u / 1.3) / a) ** 2 + ((yy - v) / b) ** 2 < 1
             labels[:, inside & ((xx - 200) * side > 0)] = value
@@ -54,7 +59,9 @@ def test_sides_stay_right_through_deformation_and_mirroring() -> None:
         cut, _, _ = sample_patch(rng, classes, np.zeros_like(classes), plan)
         x = np.arange(cut.shape[1])
         for left in (1, 3, 5, 7):
-            means = [((cut == v).sum(0) * x).sum() / max((cut == v).sum(), 1) for v in (left, left + 1)]
+            means = [
+                ((cut == v).sum(0) * x).sum() / max((cut == v).sum(), 1) for v in (left, left + 1)
+            ]
             if min((cut == left).sum(), (cut == left + 1).sum()) > 100:
                 assert means[0] > means[1], f"muscle {left}, seed {seed}"
 
