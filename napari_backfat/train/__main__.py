@@ -71,19 +71,22 @@ def evaluate(
     run: RunOption = Path("runs"),
     folder: Annotated[Path, typer.Option(help="Weights folder.")] = BUNDLED,
     device: DeviceOption = "cpu",
+    phantoms: Annotated[int, typer.Option(help="Number of phantom persons.")] = 4,
 ) -> None:
-    """Measure the weights on the real scans with expert labels; writes evaluation.json."""
+    """Measure the weights on real scans with expert labels and on new phantoms."""
     from napari_backfat.segment.torch_backend import TorchBackend
     from napari_backfat.train.evaluate import (
+        evaluate_phantoms,
         evaluate_real_dixon,
         evaluate_totalseg_mr,
         write_report,
     )
 
     backend, root = TorchBackend(folder), data_root()
-    results: dict[str, Any] = {"weights": backend.name, "real_dixon": {}, "totalseg_mr": {}}
+    results: dict[str, Any] = {"weights": backend.name}
     results["real_dixon"] = evaluate_real_dixon(backend, root, device)
     results["totalseg_mr"] = evaluate_totalseg_mr(backend, root, device)
+    results["phantoms"] = evaluate_phantoms(backend, tuple(range(9001, 9001 + phantoms)), device)
     run.mkdir(parents=True, exist_ok=True)
     write_report(results, run / "evaluation.json")
     for name, scores in results["real_dixon"].items():

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_backfat.model.anatomy import Muscle
+from napari_backfat.model.anatomy import MUSCLES, Muscle
+from napari_backfat.model.geometry import FileGrid
 from napari_backfat.model.volume import Contrast, Scan, Source, Volume
+from napari_backfat.train.phantom_anatomy import make_anatomy
+from napari_backfat.train.phantom_params import draw_params
+from napari_backfat.train.phantom_signal import make_images
 from napari_backfat.train.scores import score
 from napari_backfat.train.sources import read_working
 
@@ -18,7 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_backfat.model.geometry import FileGrid
     from napari_backfat.segment.backend import Segmentation
     from napari_backfat.segment.torch_backend import TorchBackend
 
@@ -126,6 +129,65 @@ def evaluate_totalseg_mr(backend: TorchBackend, root: Path, device: str = "cpu")
         ).as_dict()
         for name, (ours, theirs) in groups.items()
     } | {"seconds": round(made.seconds, 2), "flags": [f.text for f in made.flags]}
+
+
+_PHANTOM_INPUTS = (
+    (Contrast.WATER, Contrast.FAT),
+    (Contrast.WATER,),
+    (Contrast.FAT,),
+    (Contrast.IN_PHASE,),
+    (Contrast.OPPOSED_PHASE,),
+    (Contrast.T1W,),
+    (Contrast.T2W,),
+)
+
+
+def evaluate_phantoms(
+    backend: TorchBackend, seeds: tuple[int, ...], device: str = "cpu"
+) -> dict[str, Any]:
+    """Score phantom persons that no training ever saw, imaged by the phantom's own signal model.
+
+    Parameters
+    ----------
+    backend : TorchBackend
+        What to measure.
+    seeds : tuple of int
+        One person each; 26 slices of 6 mm from T12 to S1, 1.4 mm in plane.
+    device : str
+        torch device.
+
+    Returns
+    -------
+    dict
+        Input name -> muscle name -> mean score over the persons.
+    """
+    shape, spacing = (26, 230, 300), (6.0, 1.4, 1.4)
+    affine = np.zeros((4, 4))
+    affine[0, 2], affine[1, 1], affine[2, 0], affine[3, 3] = -1.4, -1.4, -6.0, 1.0
+    affine[:3, 3] = (150 * 1.4, 140 * 1.4, 78.0)
+    grid = FileGrid.from_affine((300, 230, 26), affine[:, [2, 1, 0, 3]])
+    collected: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for seed in seeds:
+        person = make_anatomy(draw_params(np.random.default_rng([seed, 7])), grid.geometry)
+        for contrasts in _PHANTOM_INPUTS:
+            name = "+".join(c.value for c in contrasts)
+            images = make_images(person, contrasts, np.random.default_rng([seed, 8]))
+            made = run(backend, scan_of(images, grid, name), device)
+            for muscle in MUSCLES:
+                found = score(
+                    made.muscle == muscle, person.muscles == muscle, spacing, person.fat_fraction
+                )
+                collected.setdefault(name, {}).setdefault(muscle.display_name, []).append(
+                    found.as_dict()
+                )
+        logger.info("phantom %d of %d, shape %s", seeds.index(seed) + 1, len(seeds), shape)
+    return {
+        name: {
+            muscle: {k: round(float(np.nanmean([f[k] for f in found])), 4) for k in found[0]}
+            for muscle, found in muscles.items()
+        }
+        for name, muscles in collected.items()
+    }
 
 
 def write_report(results: dict[str, Any], path: Path) -> None:

@@ -206,7 +206,12 @@ def _save(state: _State, path: Path) -> None:
 
 
 def held_out_dice(
-    stage: str, config: TrainConfig, folder: Path, weights: dict[str, Tensor], device: str = "cpu"
+    stage: str,
+    config: TrainConfig,
+    folder: Path,
+    weights: dict[str, Tensor],
+    device: str = "cpu",
+    kinds: tuple[str, ...] = ("held_out", "held_out_phantom"),
 ) -> np.ndarray:
     """Dice per muscle (8,) over the held-out synthetic slices, pixels pooled over slices."""
     own: StageConfig = getattr(config, stage)
@@ -215,7 +220,7 @@ def held_out_dice(
     net.eval()
     overlap, total = np.zeros(9), np.zeros(9)
     plan = plan_for(stage, own)
-    for kind in ("held_out", "held_out_phantom"):
+    for kind in kinds:
         pool = open_pool(folder / "pool", kind)
         for start in range(0, len(pool), own.batch):
             rng = np.random.default_rng([config.seed, 99, start])
