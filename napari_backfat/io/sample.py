@@ -18,6 +18,8 @@ class SamplePaths:
         The images.
     patient : Path
         The fictional person.
+    levels : Path
+        Which slices hold L1 to L5.
     true_muscles : Path
         The muscle map the images were made from.
     true_fat_fraction : Path
@@ -27,6 +29,7 @@ class SamplePaths:
     water: Path
     fat: Path
     patient: Path
+    levels: Path
     true_muscles: Path
     true_fat_fraction: Path
 
@@ -52,6 +55,7 @@ def sample_paths() -> SamplePaths:
         "sample_water.nii.gz",
         "sample_fat.nii.gz",
         "patient.json",
+        "levels.json",
         "true_muscles.nii.gz",
         "true_fat_fraction.nii.gz",
     )

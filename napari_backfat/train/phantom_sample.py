@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_backfat.model.anatomy import MUSCLES
 from napari_backfat.model.geometry import FileGrid
+from napari_backfat.model.levels import SpineRange
 from napari_backfat.model.volume import Contrast
 from napari_backfat.train.phantom_anatomy import Anatomy, make_anatomy
 from napari_backfat.train.phantom_params import PhantomParams
@@ -149,7 +150,7 @@ def write_sample(folder: Path, seed: int = SAMPLE_SEED) -> Sample:
     Sample
         What was written: sample_water.nii.gz, sample_fat.nii.gz, true_muscles.nii.gz (with a
         JSON sidecar naming the labels), true_fat_fraction.nii.gz (0..1 through the scale factor
-        of its header) and patient.json.
+        of its header), patient.json and levels.json (which slices are L1 to L5).
     """
     import nibabel as nib
 
@@ -172,7 +173,17 @@ def write_sample(folder: Path, seed: int = SAMPLE_SEED) -> Sample:
     labels = {str(int(m)): m.display_name for m in MUSCLES}
     _write_json(folder / "true_muscles.json", {"labels": labels})
     _write_json(folder / "patient.json", SAMPLE_PATIENT)
+    _write_json(folder / "levels.json", lumbar_range(sample.anatomy).to_dict())
     return sample
+
+
+def lumbar_range(anatomy: Anatomy) -> SpineRange:
+    """Return which slices of a phantom lie between the upper edge of L1 and the lower edge of L5.
+
+    Levels are counted in vertebral heights with L1's middle at 1.
+    """
+    inside = np.flatnonzero((anatomy.levels >= 0.5) & (anatomy.levels <= 5.5))
+    return SpineRange("L1", "L5", int(inside[0]), int(inside[-1]))
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
