@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _AXIS_LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))  # (negative, positive) end of each RAS axis
+
+
+def _nearest_axes(directions: NDArray[np.floating[Any]]) -> tuple[int, int, int]:
+    """Return the column that belongs to each RAS axis, every column once.
+
+    The assignment maximises the summed absolute direction cosines, so it is well defined for any
+    oblique grid; the largest cosine of each column alone can name one direction twice.
+    """
+    cosines = np.abs(directions / np.linalg.norm(directions, axis=0))
+    right, front, head = max(
+        itertools.permutations(range(3)),
+        key=lambda axes: float(sum(cosines[ras, axis] for ras, axis in enumerate(axes))),
+    )
+    return right, front, head
 
 
 @dataclass(frozen=True)
@@ -60,15 +75,17 @@ class Geometry:
     def axis_ends(self) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
         """Patient-side letters at the (first, last) voxel of each of (Z, Y, X).
 
-        Letters are L/R, A/P and H/F (head, foot), the nearest anatomical direction of an oblique
-        axis; for a regular case this is (("H", "F"), ("A", "P"), ("R", "L")).
+        Letters are L/R, A/P and H/F (head, foot), each pair on one axis also where an oblique scan
+        has two axes near the same direction; for a regular case this is
+        (("H", "F"), ("A", "P"), ("R", "L")).
         """
+        directions = self.affine[:3, :3]
+        by_ras = _nearest_axes(directions)
         ends = []
         for axis in range(3):
-            direction = self.affine[:3, axis]
-            ras = int(np.argmax(np.abs(direction)))
+            ras = by_ras.index(axis)
             low, high = _AXIS_LETTERS[ras]
-            first, last = (low, high) if direction[ras] > 0 else (high, low)
+            first, last = (low, high) if directions[ras, axis] > 0 else (high, low)
             names = {"S": "H", "I": "F"}
             ends.append((names.get(first, first), names.get(last, last)))
         return ends[0], ends[1], ends[2]
@@ -99,7 +116,7 @@ class Geometry:
         return hash((self.shape, self.affine.tobytes()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FileGrid:
     """How the working array relates to the array in the file: a permutation and flips only.
 
@@ -121,7 +138,9 @@ class FileGrid:
     flips: tuple[bool, bool, bool]
 
     @classmethod
-    def from_affine(cls, shape: tuple[int, int, int], affine: NDArray[np.floating[Any]]) -> FileGrid:
+    def from_affine(
+        cls, shape: tuple[int, int, int], affine: NDArray[np.floating[Any]]
+    ) -> FileGrid:
         """Find the working order (head-foot, front-back, right-left) of a file's array.
 
         Parameters
@@ -137,18 +156,12 @@ class FileGrid:
             Each file axis is used exactly once: the assignment maximises the summed absolute
             direction cosines, so it is well defined for any oblique affine.
         """
-        import itertools
-
         affine = np.array(affine, dtype=np.float64)
         affine.setflags(write=False)
-        cosines = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)  # rows R, A, S
-        wanted = (2, 1, 0)  # Z, Y, X are S, A, R
-        best = max(
-            itertools.permutations(range(3)),
-            key=lambda axes: sum(abs(cosines[ras, a]) for ras, a in zip(wanted, axes, strict=True)),
-        )
+        right, front, head = _nearest_axes(affine[:3, :3])
+        best = (head, front, right)
         # Working axes run towards I, P and L, all negative RAS directions.
-        flips = tuple(bool(cosines[ras, a] > 0) for ras, a in zip(wanted, best, strict=True))
+        flips = tuple(bool(affine[ras, a] > 0) for ras, a in zip((2, 1, 0), best, strict=True))
         return cls(tuple(int(n) for n in shape), affine, best, flips)  # type: ignore[arg-type]
 
     @property

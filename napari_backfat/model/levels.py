@@ -18,6 +18,11 @@ class SpineRange:
     first_slice, last_slice : int
         Working slices Z (0 = most cranial) of the upper edge of the first and the lower edge of
         the last vertebra.
+
+    Raises
+    ------
+    ValueError
+        If a level is unknown, or levels or slices are in the wrong order.
     """
 
     first_level: str
@@ -26,6 +31,9 @@ class SpineRange:
     last_slice: int
 
     def __post_init__(self) -> None:
+        for level in (self.first_level, self.last_level):
+            if level not in LUMBAR_LEVELS:
+                raise ValueError(f"{level} is no lumbar level (L1 to L5)")
         order = LUMBAR_LEVELS.index
         if order(self.first_level) > order(self.last_level):
             raise ValueError(f"{self.first_level} lies below {self.last_level}")
