@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -37,7 +37,7 @@ _console = Console()
 _errors = Console(stderr=True)
 
 
-class Single(str, Enum):
+class Single(StrEnum):
     """Contrasts of a single image."""
 
     AUTO = "auto"
@@ -151,7 +151,7 @@ def main() -> None:
     app()
 
 
-class _reporting:  # noqa: N801 - reads as a statement
+class _reporting:
     """Turn problems into one sentence and an exit code."""
 
     def __enter__(self) -> None:
@@ -225,7 +225,8 @@ def _finish(session: ReviewSession, out: Path) -> bool:
 
     session.save(out)
     case = session.case
-    assert case is not None and case.measurement is not None
+    assert case is not None
+    assert case.measurement is not None
     _print_results(case.measurement)
     if case.risk is not None:
         for line in summary_lines(case.risk):

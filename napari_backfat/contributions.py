@@ -33,7 +33,7 @@ def _read(path: str | list[str]) -> LayerData:
     from napari_backfat.widgets.opening import open_review_in
 
     review = open_review_in(viewer)
-    review.gather_paths(paths)
+    review.desk.gather_paths(paths)
     return [(None,)]  # napari's sign for: read, but nothing to add
 
 

@@ -18,12 +18,15 @@ from napari_backfat.model.volume import Contrast
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from numpy.typing import NDArray
 
     from napari_backfat.layers.scheduling import Scheduler
     from napari_backfat.model.masks import Masks
     from napari_backfat.model.volume import Scan, Volume
 
 _FAT_MAP = "fat map"
+_FILL = 0.92
+_BODY_SHARE = 0.08  # of the 99th percentile: above the noise of air
 _NAMES = {
     Contrast.WATER: "Water",
     Contrast.FAT: "Fat",
@@ -98,7 +101,7 @@ class CaseLayers:
             **place,
         )
         self.muscle.contour = 1
-        first = next(iter(self.images.values()))
+        self._first = first = next(iter(self.images.values()))
         for image in list(self.images.values())[1:]:
             image.visible = False
         for layer in [*reversed(self.images.values()), self.tissue, self.muscle]:
@@ -139,6 +142,18 @@ class CaseLayers:
         step[-3] = n_slices // 2
         dims.current_step = tuple(step)
 
+    def show_body(self) -> None:
+        """Zoom so that the body, not the air around it, fills the canvas."""
+        self._viewer.fit_to_view()
+        camera, (height, width) = self._viewer.scene.camera, self._viewer.canvas.size
+        box = _body_box(self._first.data)
+        row, column = self._viewer.dims.displayed
+        spacing = self._masks.geometry.spacing_mm
+        low = [box[axis].start * spacing[axis] for axis in (row, column)]
+        high = [box[axis].stop * spacing[axis] for axis in (row, column)]
+        camera.center = (0.0, (low[0] + high[0]) / 2, (low[1] + high[1]) / 2)
+        camera.zoom = _FILL * min(height / (high[0] - low[0]), width / (high[1] - low[1]))
+
     @property
     def all_layers(self) -> list[Image | Labels]:
         """Every layer of this case."""
@@ -148,9 +163,28 @@ class CaseLayers:
         """Stop following and take the layers and letters out of the viewer."""
         self.binding.disconnect()
         self.letters.remove()
+        for mask in (self.muscle, self.tissue):
+            # napari 0.9 crashes when it draws the brush circle of a layer that is gone.
+            mask.mode = "pan_zoom"
         for layer in self.all_layers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
+
+
+def _body_box(voxels: NDArray[np.float32]) -> tuple[slice, slice, slice]:
+    """Return the box (Z, Y, X) that holds nearly all signal of the body; never empty."""
+    step = max(1, int(np.cbrt(voxels.size / 500_000)))
+    sample = voxels[::step, ::step, ::step]
+    body = sample > _BODY_SHARE * float(np.percentile(sample, 99))
+    box = []
+    for axis, full in enumerate(voxels.shape):
+        profile = body.sum(axis=tuple(i for i in range(3) if i != axis))
+        busy = np.flatnonzero(profile > 0.02 * profile.max(initial=0))
+        if busy.size:
+            box.append(slice(int(busy[0]) * step, min(int(busy[-1] + 1) * step, full)))
+        else:
+            box.append(slice(0, full))
+    return box[0], box[1], box[2]
 
 
 def _image_layer(volume: Volume, place: dict[str, Any]) -> Image:

@@ -1,7 +1,7 @@
 """One palette for canvas, table and plots.
 
-Hues are Okabe and Ito's, which stay apart in the common forms of colour blindness. Both sides of a
-muscle share a hue, because the side is read from position and letters, and the right one is lighter.
+Hues are Okabe and Ito's, which stay apart in the common forms of colour blindness. Both sides of
+a muscle share a hue, because the side is read from position and letters; the right is lighter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _GROUP_HEX = {
     MuscleGroup.QUADRATUS_LUMBORUM: "#CC79A7",
 }
 _TISSUE_RGBA = {
-    TissueCode.LEAN: ("#0072B2", 0.55),
+    TissueCode.LEAN: ("#0072B2", 0.4),
     TissueCode.FAT: ("#F0E442", 0.95),
     TissueCode.LEAN_BY_HAND: ("#8FD0FF", 0.95),
     TissueCode.FAT_BY_HAND: ("#FF9100", 1.0),

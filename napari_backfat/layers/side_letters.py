@@ -39,6 +39,8 @@ class SideLetters:
         self._viewer = viewer
         self._geometry = geometry
         for side, position in _PLACES.items():
+            if self._key(side) in viewer.canvas.overlays:  # left hidden by an earlier case
+                continue
             viewer.canvas.overlays[self._key(side)] = TextOverlay(
                 text="", position=position, font_size=16, color=_COLOR, box=False, visible=True
             )
@@ -76,5 +78,5 @@ class SideLetters:
         """Take the letters off the canvas."""
         for signal, slot in self._connections:
             signal.disconnect(slot)
-        for side in _PLACES:
-            self._viewer.canvas.overlays.pop(self._key(side), None)
+        for side in _PLACES:  # hidden, not removed: napari 0.9 can crash drawing a removed one
+            self._viewer.canvas.overlays[self._key(side)].visible = False

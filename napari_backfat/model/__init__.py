@@ -1,1 +1,1 @@
-"""What a case is: geometry, volumes, masks, counts, patient, results. Knows numpy and psygnal only."""
+"""What a case is: geometry, volumes, masks, counts, patient, results."""

@@ -25,7 +25,7 @@ class Step:
     index : ndarray of int64 or uint32, shape (n,)
         Flat voxel indices in the (Z, Y, X) array, unique.
     old, new : ndarray of uint8, shape (n,)
-        Joint codes.
+        Joint codes; outside muscles the tissue part is the hand-painted code that is remembered.
     threshold : tuple of float or None
         (before, after) if the step changed the fat threshold.
     """

@@ -71,9 +71,7 @@ class Ledger:
         self._add((z - first) * _CELLS + new, fat_codes, first, last, 1)
         self._add((z - first) * _CELLS + old, fat_codes, first, last, -1)
 
-    def count_slice(
-        self, z: int, joint: NDArray[np.uint8], fat_codes: NDArray[np.uint16]
-    ) -> None:
+    def count_slice(self, z: int, joint: NDArray[np.uint8], fat_codes: NDArray[np.uint16]) -> None:
         """Add a whole slice (any shape) of joint codes; for a full recount."""
         self._add(joint.ravel().astype(np.intp), fat_codes.ravel(), z, z + 1, 1)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from psygnal import Signal
 
-from napari_backfat.model.anatomy import N_MUSCLE_CODES, N_TISSUE_CODES, Muscle, TissueCode
+from napari_backfat.model.anatomy import N_MUSCLE_CODES, N_TISSUE_CODES, Muscle
+from napari_backfat.model.edit_rules import HAND, Written, complete
 from napari_backfat.model.fat_map import apply_rule, threshold_code
 from napari_backfat.model.history import History
 from napari_backfat.model.ledger import Ledger, joint_code
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from napari_backfat.model.geometry import Geometry
 
 Box = tuple[slice, slice, slice]
-_HAND = TissueCode.LEAN_BY_HAND  # codes from here on are hand-painted
 _CHUNK_VOXELS = 500_000  # a few slices: the work of one chunk stays in the processor's cache
 
 
@@ -128,11 +128,11 @@ class Masks:
 
     def by_hand(self) -> NDArray[np.bool_]:
         """Return where tissue was painted by a person, bool (Z, Y, X)."""
-        return self.tissue >= _HAND
+        return self.tissue >= HAND
 
     def tissue_on_disk(self) -> NDArray[np.uint8]:
         """Return the tissue map with `Tissue` ids 0, 1, 2 only, uint8 (Z, Y, X)."""
-        return np.where(self.tissue >= _HAND, self.tissue - 2, self.tissue).astype(np.uint8)
+        return np.where(self.tissue >= HAND, self.tissue - 2, self.tissue).astype(np.uint8)
 
     def ruled_tissue(self, muscle: NDArray[np.uint8], z: int) -> NDArray[np.uint8]:
         """Return what the rule alone says inside a muscle map of slice `z`, uint8 (Y, X)."""
@@ -188,10 +188,16 @@ class Masks:
         index = np.concatenate(found) if found else np.empty(0, np.int64)
         if index.size == 0:
             return None
-        muscle, tissue = self.muscle.ravel()[index], self.tissue.ravel()[index]
         old = self._shadow.ravel()[index]
-        new, outside, bad = self._complete(index, muscle, tissue, old, author)
-        adjusted = bool(np.any(new != joint_code(muscle, tissue)) or bad)
+        written = Written(
+            muscle=self.muscle.ravel()[index],
+            tissue=self.tissue.ravel()[index],
+            former=old,
+            rule=apply_rule(self._fat_map.codes.ravel()[index], self._fat_from),
+            remembered=self._hand.ravel()[index],
+        )
+        new, outside, bad = complete(written, author is Author.BRUSH, self.grow_into)
+        adjusted = bool(np.any(new != joint_code(written.muscle, written.tissue)) or bad)
         voxels = self._apply(index, old, new)
         change = Change(voxels, outside, bad, adjusted)
         self.changed.emit(change)
@@ -224,45 +230,6 @@ class Masks:
         coordinates = tuple(w + s for w, s in zip(where, starts, strict=True))
         return np.ravel_multi_index(coordinates, self.geometry.shape).astype(np.int64)
 
-    def _complete(
-        self,
-        index: NDArray[np.int64],
-        muscle: NDArray[np.uint8],
-        tissue: NDArray[np.uint8],
-        old: NDArray[np.uint8],
-        author: Author,
-    ) -> tuple[NDArray[np.uint8], int, int]:
-        """Turn what was written into what it means; also counts what had to be refused."""
-        old_muscle, old_tissue = old // N_TISSUE_CODES, old % N_TISSUE_CODES
-        bad = (muscle >= N_MUSCLE_CODES) | (tissue >= N_TISSUE_CODES)
-        muscle = np.where(bad, old_muscle, muscle)
-        tissue = np.where(bad, old_tissue, tissue)
-        rule = apply_rule(self._fat_map.codes.ravel()[index], self._fat_from)
-        written = tissue != old_tissue
-        plain = written & ((tissue == TissueCode.LEAN) | (tissue == TissueCode.FAT))
-
-        outside = (muscle == 0) & (old_muscle == 0) & (tissue != 0)
-        refused = 0
-        if self.grow_into is not None:
-            muscle = np.where(outside, np.uint8(self.grow_into), muscle)
-        else:
-            refused = int(outside.sum())
-
-        if author is Author.BRUSH:
-            tissue = np.where(plain, tissue + 2, tissue)
-        else:
-            to_hand = plain & (old_tissue < _HAND) & (tissue != rule)
-            tissue = np.where(to_hand, tissue + 2, tissue)
-            tissue = np.where(plain & ~to_hand, rule, tissue)
-
-        grown = (muscle != 0) & (old_muscle == 0) & (tissue == 0)
-        remembered = self._hand.ravel()[index]
-        tissue = np.where(grown, np.where(remembered != 0, remembered, rule), tissue)
-        erased = (muscle != 0) & written & (tissue == 0) & ~grown
-        tissue = np.where(erased, rule, tissue)
-        tissue = np.where(muscle == 0, 0, tissue)
-        return joint_code(muscle.astype(np.uint8), tissue.astype(np.uint8)), refused, int(bad.sum())
-
     def _apply(
         self,
         index: NDArray[np.int64],
@@ -273,17 +240,22 @@ class Masks:
     ) -> int:
         """Write joint codes everywhere they are held; return how many voxels really changed."""
         muscle, tissue = new // N_TISSUE_CODES, new % N_TISSUE_CODES
+        remembered = self._hand.ravel()[index]
         self.muscle.ravel()[index] = muscle
         self.tissue.ravel()[index] = tissue
         self._shadow.ravel()[index] = new
         inside = muscle != 0
-        self._hand.ravel()[index[inside]] = np.where(tissue >= _HAND, tissue, 0)[inside]
+        self._hand.ravel()[index[inside]] = np.where(tissue >= HAND, tissue, 0)[inside]
         real = old != new
         index, old, new = index[real], old[real], new[real]
         plane = self.geometry.shape[1] * self.geometry.shape[2]
         self.ledger.move(index // plane, old, new, self._fat_map.codes.ravel()[index])
         if record:
-            self.history.record(index, old, new)
+            # Outside muscles the tissue part of a code is free: there history keeps the remembered
+            # mark, so that undo also takes back what was painted on a voxel that it removes.
+            before = np.where(old < N_TISSUE_CODES, remembered[real], old)
+            after = np.where(new < N_TISSUE_CODES, self._hand.ravel()[index], new)
+            self.history.record(index, before, after)
         return int(index.size)
 
     def finish_step(self, label: str) -> bool:
@@ -333,11 +305,11 @@ class Masks:
     def _rederive(self) -> int:
         """Apply the rule to all voxels inside muscles that are not hand-painted."""
         voxels = 0
-        busy = np.flatnonzero(self.ledger.counts[:, 1:, :_HAND].sum(axis=(1, 2)))
+        busy = np.flatnonzero(self.ledger.counts[:, 1:, :HAND].sum(axis=(1, 2)))
         plane = self.geometry.shape[1] * self.geometry.shape[2]
         for z in busy:
             joint = self._shadow[z].ravel()
-            ruled = np.flatnonzero((joint >= N_TISSUE_CODES) & (joint % N_TISSUE_CODES < _HAND))
+            ruled = np.flatnonzero((joint >= N_TISSUE_CODES) & (joint % N_TISSUE_CODES < HAND))
             old = joint[ruled]
             rule = apply_rule(self._fat_map.codes[z].ravel()[ruled], self._fat_from)
             new = (old - old % N_TISSUE_CODES + rule).astype(np.uint8)
@@ -361,6 +333,8 @@ class Masks:
             `Muscle` ids.
         tissue : ndarray, shape (Z, Y, X), uint8, optional
             `TissueCode` values; None applies the rule and keeps what a person painted.
+        label : str
+            Name of the undo step.
 
         Raises
         ------
@@ -386,7 +360,9 @@ class Masks:
             new = joint_code(muscle[z], values.astype(np.uint8))
             old = self._shadow[z].ravel()
             index = np.flatnonzero(old != new.ravel())
-            moved = self._apply((index + z * plane).astype(np.int64), old[index], new.ravel()[index])
+            moved = self._apply(
+                (index + z * plane).astype(np.int64), old[index], new.ravel()[index]
+            )
             voxels += moved
         self.finish_step(label)
         return self._announce(voxels)
@@ -416,7 +392,10 @@ class Masks:
         if threshold is not None:
             self._threshold, self._fat_from = threshold, threshold_code(threshold)
         flat = index.astype(np.int64)
-        voxels = self._apply(flat, self._shadow.ravel()[flat], codes, record=False)
+        outside = codes < N_TISSUE_CODES
+        held = np.where(outside, np.uint8(0), codes)
+        voxels = self._apply(flat, self._shadow.ravel()[flat], held, record=False)
+        self._hand.ravel()[flat[outside]] = codes[outside]
         self.edits += 1
         return self._announce(voxels)
 

@@ -13,6 +13,7 @@ from napari_backfat.model.volume import Contrast
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from sklearn.mixture import GaussianMixture
 
     from napari_backfat.model.volume import Volume
 
@@ -106,7 +107,7 @@ def mixture_map(volume: Volume, muscle: NDArray[np.uint8], seed: int = 0) -> Fat
 
 def _monotone(
     intensities: NDArray[np.float64],
-    model: object,
+    model: GaussianMixture,
     component: int,
     bright: bool,
 ) -> NDArray[np.float32]:
@@ -116,15 +117,13 @@ def _monotone(
     so that the fattest voxels would turn lean; the running maximum prevents it.
     """
     grid = np.linspace(intensities.min(), intensities.max(), 1024)
-    posterior = model.predict_proba(grid[:, None])[:, component]  # type: ignore[attr-defined]
-    mean = float(model.means_[component, 0])  # type: ignore[attr-defined]
-    towards_fat = posterior if bright else posterior[::-1]
-    position = grid if bright else grid[::-1]
-    beyond_lean = (position > np.sort(model.means_.ravel())[0]) if bright else (  # type: ignore[attr-defined]
-        position < np.sort(model.means_.ravel())[-1]  # type: ignore[attr-defined]
-    )
-    rising = np.maximum.accumulate(np.where(beyond_lean, towards_fat, 0))
-    past_mean = position >= mean if bright else position <= mean
-    rising = np.where(past_mean, np.maximum(rising, towards_fat), rising)
-    curve = rising if bright else rising[::-1]
-    return np.interp(intensities, grid, curve).astype(np.float32)
+    posterior = model.predict_proba(grid[:, None])[:, component]
+    sign = 1.0 if bright else -1.0
+    leanest = float((sign * model.means_).min())
+    # A wide fat component can also win below the lean mean, where nothing is fat.
+    posterior[sign * grid <= leanest] = 0.0
+    order = np.argsort(sign * grid)
+    curve = np.empty_like(posterior)
+    curve[order] = np.maximum.accumulate(posterior[order])
+    probability: NDArray[np.float32] = np.interp(intensities, grid, curve).astype(np.float32)
+    return probability

@@ -37,7 +37,8 @@ _TISSUES = (
     (TissueCode.LEAN_BY_HAND, "Lean", "D", "Paint lean muscle by hand"),
 )
 _SHORT = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-_STYLE = "QToolButton { padding: 2px 3px; } QToolButton:checked { border: 2px solid #FFE14D; font-weight: bold; }"
+_STYLE = "QToolButton { padding: 2px 3px; }"
+_STYLE += " QToolButton:checked { border: 2px solid #FFE14D; font-weight: bold; }"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Paint:
 
     @property
     def layer(self) -> str:
-        """"muscle" or "tissue": the mask that is written."""
+        """The mask that is written: "muscle" or "tissue"."""
         return "muscle" if isinstance(self.target, Muscle) else "tissue"
 
     @property
@@ -137,7 +138,7 @@ class BrushPanel(QWidget):
     def _tool_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(3)
-        group = QButtonGroup(self)
+        group = self._tool_group = QButtonGroup(self)
         for mode, name, key, tip in _TOOLS:
             button = _button(name, f"{tip} ({key})")
             group.addButton(button)
@@ -152,13 +153,13 @@ class BrushPanel(QWidget):
     def _size_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.addWidget(QLabel("Brush diameter"))
-        self.size = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        self.size.setRange(1.0, 40.0)
-        self.size.setDecimals(1)
-        self.size.setValue(8.0)
-        self.size.setToolTip("Diameter of the brush in millimetres ([ smaller, ] larger)")
-        self.size.valueChanged.connect(self.size_chosen)
-        row.addWidget(self.size, 1)
+        self.diameter = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.diameter.setRange(1.0, 40.0)
+        self.diameter.setDecimals(1)
+        self.diameter.setValue(8.0)
+        self.diameter.setToolTip("Diameter of the brush in millimetres ([ smaller, ] larger)")
+        self.diameter.valueChanged.connect(self.size_chosen)
+        row.addWidget(self.diameter, 1)
         row.addWidget(QLabel("mm"))
         return row
 
@@ -187,7 +188,7 @@ class BrushPanel(QWidget):
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.threshold.setRange(0.0, 100.0)
         self.threshold.setDecimals(0)
-        self.threshold.setSingleStep(1.0)
+        self.threshold.setSingleStep(1)
         self.threshold.setValue(50.0)
         self.threshold.setToolTip(
             "A voxel counts as fat from this fat fraction on (default 50 %). Hand-painted voxels "
@@ -219,10 +220,9 @@ class BrushPanel(QWidget):
         """Mark the tool in use; another mode of napari marks none."""
         for name, button in self.tool_buttons.items():
             if button.isChecked() != (name == mode):
-                group = button.group()
-                group.setExclusive(False)
+                self._tool_group.setExclusive(False)
                 button.setChecked(name == mode)
-                group.setExclusive(True)
+                self._tool_group.setExclusive(True)
 
     def set_threshold(self, threshold: float) -> None:
         """Show the threshold in force without announcing it as a choice."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_backfat.io.sample import sample_paths
@@ -14,6 +13,7 @@ from napari_backfat.model.patient import Patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari_backfat.model.results import Measurement
     from napari_backfat.widgets.review_widget import ReviewWidget
@@ -51,7 +51,7 @@ def run_demo(out: Path | None = None, exit_after_screenshot: bool = False) -> Me
     try:
         viewer.window.resize(*SIZE)
         review = open_review_in(viewer)
-        review.open_scan([sample.water, sample.fat])
+        review.desk.open_scan([sample.water, sample.fat])
         _wait(review, lambda: review.session.case is not None)
         case = review.session.case
         assert case is not None
@@ -66,7 +66,9 @@ def run_demo(out: Path | None = None, exit_after_screenshot: bool = False) -> Me
         review.tools.choose_tool("pan_zoom")
         if out is not None:
             review.session.save(out / "case")
-            _settle(6.0)  # napari's own notes at start-up have faded by then
+            review.autosaver.drop()
+            _settle(1.0)
+            _close_notes(review)
             viewer.screenshot(str(out / "screenshot.png"), canvas_only=False, flash=False)
         if exit_after_screenshot:
             return case.measurement
@@ -89,6 +91,18 @@ def _wait(review: ReviewWidget, done: Callable[[], bool]) -> None:
         if time.monotonic() > end:
             raise BackfatError("The demonstration took too long and was given up.")
     review.jobs.failed.disconnect(failure.append)
+
+
+def _close_notes(review: ReviewWidget) -> None:
+    """Close napari's passing notes (such as the end of PyQt5), which cover a letter."""
+    from qtpy.QtWidgets import QDialog
+
+    window = review.window()
+    if window is None:
+        return
+    for note in window.findChildren(QDialog):
+        note.close()
+    _settle(1.0)
 
 
 def _settle(seconds: float) -> None:

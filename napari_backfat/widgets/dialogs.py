@@ -1,4 +1,4 @@
-"""Questions to the person. One object, so that a test or a script can answer in a person's place."""
+"""Questions to the person, in one object, so that a script can answer in a person's place."""
 
 from __future__ import annotations
 
@@ -33,23 +33,29 @@ class Dialogs:
     def yes(self, title: str, question: str) -> bool:
         """Ask a question whose safe answer is no."""
         button = QMessageBox.StandardButton
-        answer = QMessageBox.question(
-            self._parent, title, question, button.Yes | button.No, button.No
-        )
-        return bool(answer == button.Yes)
+        box = QMessageBox(self._parent)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle(title)
+        box.setText(question)
+        box.addButton(button.Yes)
+        box.addButton(button.No)
+        box.setDefaultButton(button.No)
+        return bool(box.exec() == button.Yes)
 
     def save_first(self) -> str:
         """Ask what to do with unsaved work: "save", "discard" or "cancel"."""
         button = QMessageBox.StandardButton
-        answer = QMessageBox.question(
-            self._parent,
-            "Unsaved changes",
-            "This case has changes that were not saved. Save them first?",
-            button.Save | button.Discard | button.Cancel,
-            button.Save,
+        box = QMessageBox(self._parent)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Unsaved changes")
+        box.setText("This case has changes that were not saved. Save them first?")
+        for choice in (button.Save, button.Discard, button.Cancel):
+            box.addButton(choice)
+        box.setDefaultButton(button.Save)
+        answer = box.exec()
+        return {button.Save: "save", button.Discard: "discard"}.get(
+            QMessageBox.StandardButton(answer), "cancel"
         )
-        names = {button.Save: "save", button.Discard: "discard"}
-        return names.get(answer, "cancel")
 
     def water_image(self, paths: Sequence[str]) -> str | None:
         """Ask which of two images is the water image; None cancels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from qtpy.QtCore import QObject, Signal
 from superqt.utils import create_worker
 
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.model.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from napari_backfat.model.progress import Progress
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -43,7 +45,9 @@ def _guarded(job: Generator[Progress, None, T]) -> Generator[Progress, None, T |
         )
     except Exception as error:  # noqa: BLE001 - whatever it is must reach the person
         _log.error("a job failed", exc_info=error)
-        return _Failure(f"This step failed with an unexpected error ({type(error).__name__}): {error}")
+        return _Failure(
+            f"This step failed with an unexpected error ({type(error).__name__}): {error}"
+        )
 
 
 class JobRunner(QObject):
@@ -100,7 +104,7 @@ class JobRunner(QObject):
         self._worker, self._began = worker, time.monotonic()
         worker.yielded.connect(lambda p: self._on_progress(worker, p))
         worker.returned.connect(lambda r: self._on_result(worker, r, on_result))
-        worker.finished.connect(lambda: self._on_finished(worker))
+        worker.finished.connect(functools.partial(self._on_finished, worker))
         self.started.emit(title)
         worker.start()
         return True
@@ -145,7 +149,7 @@ class JobRunner(QObject):
         except BackfatError as error:
             self.failed.emit(str(error))
 
-    def _on_finished(self, worker: Any) -> None:
+    def _on_finished(self, worker: Any, _: Any = None) -> None:
         self._leaving.discard(worker)
         if worker is self._worker:  # ended without saying how: never leave the bar running
             self._worker = None

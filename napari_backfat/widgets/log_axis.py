@@ -30,7 +30,7 @@ class LogAxis(QWidget):
         self._value, self._interval, self._before = value, interval, before
         self.update()
 
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+    def sizeHint(self) -> QSize:
         """Return a flat strip."""
         return QSize(200, 34)
 
@@ -40,7 +40,7 @@ class LogAxis(QWidget):
         margin = 14
         return margin + min(max(part, 0.0), 1.0) * (self.width() - 2 * margin)
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
+    def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw ticks, whiskers and dots."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

@@ -35,6 +35,8 @@ def format_number(value: float | None, decimals: int, *, signed: bool = False) -
     """Return the number with a typographic minus; an em dash where there is none."""
     if value is None:
         return "\N{EM DASH}"
+    if abs(value) >= 1000:  # a fifth digit would say nothing and not fit
+        decimals = 0
     text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
     if signed and float(text) == 0:
         text = "0"
@@ -61,11 +63,13 @@ class MeasurementPanel(QTableWidget):
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setShowGrid(False)
         self.setWordWrap(False)
-        self.horizontalHeader().hide()
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(21)
-        self.verticalHeader().setMinimumSectionSize(18)
-        header = self.horizontalHeader()
+        header, rows = self.horizontalHeader(), self.verticalHeader()
+        assert header is not None
+        assert rows is not None
+        header.hide()
+        rows.hide()
+        rows.setMinimumSectionSize(18)
+        rows.setDefaultSectionSize(21)
         header.setMinimumSectionSize(30)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         for column, width in ((_NAME_COLUMN, 152), (_ASYMMETRY_COLUMN, 78)):

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QGroupBox, QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 from superqt.utils import create_worker
 
-from napari_backfat.io.inputs import InputsChanged
-from napari_backfat.io.naming import find_partner
-from napari_backfat.io.pairing import PairingNeedsConsent
-from napari_backfat.io.scan import RolesNeeded
 from napari_backfat.layers.case_layers import CaseLayers
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.model.volume import Contrast
-from napari_backfat.review.session import Loaded, ReviewSession, Segmented
+from napari_backfat.review.session import ReviewSession, Segmented
 from napari_backfat.segment.devices import CHOICES, resolve_device
+from napari_backfat.widgets.autosaver import Autosaver
 from napari_backfat.widgets.brush_panel import BrushPanel
+from napari_backfat.widgets.case_desk import CaseDesk
 from napari_backfat.widgets.case_panel import CasePanel
 from napari_backfat.widgets.dialogs import Dialogs
 from napari_backfat.widgets.jobs import JobRunner
@@ -31,21 +26,11 @@ from napari_backfat.widgets.segment_panel import SegmentPanel
 from napari_backfat.widgets.tools import Tools
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
     import napari.viewer
 
     from napari_backfat.model.case import Case
-    from napari_backfat.model.progress import Progress
 
 _THRESHOLD_REST_MS = 600
-
-
-@dataclass(frozen=True)
-class Question:
-    """Something only the person can decide, found by a job (superqt raises returned exceptions)."""
-
-    error: BackfatError
 
 
 class ReviewWidget(QWidget):
@@ -66,8 +51,8 @@ class ReviewWidget(QWidget):
         The open case's layers.
     jobs : JobRunner
         Long work in the background.
-    dialogs : Dialogs
-        Questions to the person.
+    desk : CaseDesk
+        Opens and saves.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -77,7 +62,6 @@ class ReviewWidget(QWidget):
         self.viewer = viewer
         self.session = ReviewSession()
         self.layers: CaseLayers | None = None
-        self.dialogs = Dialogs(self)
         self.jobs = JobRunner(self)
         self.scheduler = QtScheduler(self)
         self.case_panel = CasePanel()
@@ -86,9 +70,9 @@ class ReviewWidget(QWidget):
         self.patient_panel = PatientPanel()
         self.levels_panel = LevelsPanel()
         self.live = LivePanel()
+        self.autosaver = Autosaver(self.session, self)
         self.tools = Tools(viewer, self.brush_panel, self.session)
-        self._retry_paths: list[str] = []
-        self._gathered: list[str] = []
+        self.desk = CaseDesk(self.session, self.jobs, self.autosaver, Dialogs(self))
         self._threshold_rest = QTimer(self)
         self._threshold_rest.setSingleShot(True)
         self._threshold_rest.setInterval(_THRESHOLD_REST_MS)
@@ -136,10 +120,10 @@ class ReviewWidget(QWidget):
 
     def _connect(self) -> None:
         case, ai, brush = self.case_panel, self.segment_panel, self.brush_panel
-        case.open_scan_clicked.connect(self.ask_for_scan)
-        case.open_case_clicked.connect(self.ask_for_case)
-        case.save_clicked.connect(self.save)
-        case.save_as_clicked.connect(self.save_as)
+        case.open_scan_clicked.connect(self.desk.ask_for_scan)
+        case.open_case_clicked.connect(self.desk.ask_for_case)
+        case.save_clicked.connect(self.desk.save)
+        case.save_as_clicked.connect(self.desk.save_as)
         ai.run_clicked.connect(self.run_ai)
         ai.cancel_clicked.connect(self.jobs.cancel)
         ai.device_chosen.connect(self._on_device)
@@ -156,11 +140,18 @@ class ReviewWidget(QWidget):
         self.jobs.progressed.connect(ai.set_progress)
         self.jobs.ended.connect(ai.set_idle)
         self.jobs.failed.connect(self.show_message)
+        self.autosaver.failed.connect(self.show_message)
+        self.desk.message.connect(self.show_message)
+        self.desk.saved.connect(lambda folder: ai.set_idle(f"Saved to {folder}"))
         self.jobs.cancelled.connect(lambda: ai.set_idle("Cancelled; nothing was changed."))
         self.session.opened.connect(self._on_opened)
         self.session.closing.connect(self._on_closing)
         self.tools.bind_keys(
-            {"Control-R": self.run_ai, "Control-Shift-S": self.save, "Escape": self.jobs.cancel}
+            {
+                "Control-R": self.run_ai,
+                "Control-Shift-S": self.desk.save,
+                "Escape": self.jobs.cancel,
+            }
         )
         ai.set_devices(CHOICES)
 
@@ -171,118 +162,7 @@ class ReviewWidget(QWidget):
         self.message.setText(text)
         self.message.setVisible(bool(text))
 
-    # ------------------------------------------------------------------ open
-
-    def ask_for_scan(self) -> None:
-        """Let the person choose images and open them."""
-        paths = self.dialogs.images()
-        if paths:
-            self.open_scan(paths)
-
-    def open_scan(
-        self,
-        paths: Sequence[str | Path],
-        contrasts: Sequence[Contrast] | None = None,
-        accept_mismatch: bool = False,
-    ) -> None:
-        """Open one image, or a water and a fat image; asks where something is not clear."""
-        files = [str(p) for p in paths]
-        if not self._may_leave_case():
-            return
-        if len(files) == 1 and contrasts is None:
-            partner = find_partner(files[0])
-            if partner is not None and self.dialogs.yes(
-                "Second Dixon image",
-                f"{Path(partner).name} lies beside {Path(files[0]).name} and looks like its water "
-                "or fat partner. Open both, so that fat fractions can be measured?",
-            ):
-                files.append(str(partner))
-        self.show_message("")
-        job = self._asking(files, contrasts, accept_mismatch)
-        self.jobs.start("Opening the scan", job, self._on_loaded)
-
-    def _asking(
-        self,
-        files: list[str],
-        contrasts: Sequence[Contrast] | None,
-        accept_mismatch: bool,
-    ) -> Generator[Progress, None, Loaded | Question]:
-        """Load, and hand questions back as a result, because a worker cannot ask."""
-        self._retry_paths = files
-        try:
-            return (yield from self.session.load_job(files, contrasts, accept_mismatch))
-        except (PairingNeedsConsent, RolesNeeded) as error:
-            return Question(error)
-
-    def _on_loaded(self, result: Loaded | Question) -> None:
-        if isinstance(result, Loaded):
-            self.session.accept_loaded(result)
-            self.show_message(" ".join(result.notes))
-            return
-        files, error = self._retry_paths, result.error
-        if isinstance(error, PairingNeedsConsent):
-            if self.dialogs.yes("Do these images belong together?", error.comparison.text):
-                self.open_scan(files, accept_mismatch=True)
-            else:
-                self.show_message("The scan was not opened: the images' positions disagree.")
-            return
-        water = self.dialogs.water_image(files) if len(files) == 2 else None
-        if water is None:
-            self.show_message(str(error))
-            return
-        roles = [Contrast.WATER if f == water else Contrast.FAT for f in files]
-        self.open_scan(files, roles)
-
-    def ask_for_case(self) -> None:
-        """Let the person choose a case folder and open it."""
-        folder = self.dialogs.folder("Open a case folder")
-        if folder:
-            self.open_case(folder)
-
-    def open_case(self, folder: str | Path, images: Sequence[str] = ()) -> None:
-        """Open a saved case; asks for the images if they moved."""
-        if not self._may_leave_case():
-            return
-        self.show_message("")
-
-        def job() -> Generator[Progress, None, Loaded | Question]:
-            try:
-                return (yield from self.session.open_case_job(folder, images))
-            except InputsChanged as error:
-                return Question(error)
-
-        def done(result: Loaded | Question) -> None:
-            if isinstance(result, Loaded):
-                self._on_loaded(result)
-            elif not images and self.dialogs.yes(
-                "The images moved or changed", f"{result.error} Choose the image files now?"
-            ):
-                chosen = self.dialogs.images()
-                if chosen:
-                    self.open_case(folder, chosen)
-            else:
-                self.show_message(str(result.error))
-
-        self.jobs.start("Opening the case", job(), done)
-
-    def _may_leave_case(self) -> bool:
-        """Whether the open case may be closed; offers to save it."""
-        if self.jobs.busy:
-            self.show_message("Another job is running; wait for it or cancel it first.")
-            return False
-        if self.session.case is None or self.session.case.saved:
-            return True
-        answer = self.dialogs.save_first()
-        if answer == "save":
-            folder = self.session.case.folder or self.dialogs.folder("Save the case to a folder")
-            if not folder:
-                return False
-            try:
-                self.session.save(folder)
-            except BackfatError as error:
-                self.show_message(str(error))
-                return False
-        return answer != "cancel"
+    # ------------------------------------------------------------------ the open case
 
     def _on_opened(self, case: Case) -> None:
         self.layers = CaseLayers(self.viewer, case.scan, case.masks, self.scheduler)
@@ -299,7 +179,7 @@ class ReviewWidget(QWidget):
         case.events.ai.connect(self._on_ai)
         self._on_saved_flag(case.saved)
         self._on_ai(case.ai)
-        self.viewer.reset_view()
+        self.layers.show_body()
         self._on_device(self.segment_panel.device.currentText())
 
     def _on_closing(self, case: Case) -> None:
@@ -319,7 +199,7 @@ class ReviewWidget(QWidget):
         if self.session.case is None:
             self.show_message("No case is open; open a scan first.")
             return
-        if self.session.has_edits and not self.dialogs.yes(
+        if self.session.has_edits and not self.desk.dialogs.yes(
             "Replace the corrected muscles?",
             "The AI replaces the present muscle map. Tissue painted by hand stays, and Undo brings "
             "everything back. Run it?",
@@ -353,7 +233,7 @@ class ReviewWidget(QWidget):
         self.segment_panel.set_result(text, "\n".join(f["text"] for f in flags))
 
     def _on_device(self, choice: str) -> None:
-        """Say what a choice will use. Only torch knows, and its start takes seconds: in a thread."""
+        """Say what a choice will use; in a thread, because torch takes seconds to start."""
         if not choice or self.session.case is None:
             return
 
@@ -397,83 +277,36 @@ class ReviewWidget(QWidget):
         step[-3] = index
         self.viewer.dims.current_step = tuple(step)
 
-    # ------------------------------------------------------------------ save
-
-    def save(self) -> None:
-        """Save to the case's folder, or ask for one."""
-        case = self.session.case
-        if case is None:
-            self.show_message("No case is open; there is nothing to save.")
-            return
-        self._save_to(case.folder or self.dialogs.folder("Save the case to a folder"))
-
-    def save_as(self) -> None:
-        """Ask for a folder and save there."""
-        if self.session.case is not None:
-            self._save_to(self.dialogs.folder("Save the case to another folder"))
-
-    def _save_to(self, folder: str | None) -> None:
-        if not folder:
-            return
-        job = self.session.save_job(folder, self.session.snapshot())
-        if not self.jobs.start("Saving", job, self._on_saved):
-            self.show_message("Another job is running; save again when it has ended.")
-
-    def _on_saved(self, saved: tuple[str, int]) -> None:
-        self.session.accept_saved(saved)
-        self.segment_panel.set_idle(f"Saved to {saved[0]}")
-        if self.session.case is not None:
-            self._on_saved_flag(self.session.case.saved)
-
     def _on_saved_flag(self, saved: bool) -> None:
         case = self.session.case
         self.case_panel.set_saved(saved, case.folder if case else None)
 
     # ------------------------------------------------------------------ Qt
 
-    def dragEnterEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def dragEnterEvent(self, event: Any) -> None:
         """Accept files."""
         if event.mimeData().hasUrls():
             event.acceptProposedAction()
 
-    def dropEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def dropEvent(self, event: Any) -> None:
         """Open a dropped case folder, or dropped images."""
         paths = [u.toLocalFile() for u in event.mimeData().urls() if u.isLocalFile()]
         event.acceptProposedAction()
         # The drag's own event loop must end before a dialog may open.
-        QTimer.singleShot(0, lambda: self.open_paths(paths))
-
-    def open_paths(self, paths: Sequence[str]) -> None:
-        """Open a case folder, or images, whichever these are."""
-        if len(paths) == 1 and Path(paths[0]).is_dir():
-            self.open_case(paths[0])
-        elif paths:
-            self.open_scan(paths)
-
-    def gather_paths(self, paths: Sequence[str]) -> None:
-        """Open these together with others that come in the same moment.
-
-        napari hands several dropped files to a reader one by one.
-        """
-        if not self._gathered:
-            QTimer.singleShot(0, self._open_gathered)
-        self._gathered.extend(paths)
-
-    def _open_gathered(self) -> None:
-        paths, self._gathered = self._gathered, []
-        self.open_paths(paths)
+        QTimer.singleShot(0, lambda: self.desk.open_paths(paths))
 
     def close_review(self) -> None:
         """End everything that belongs to this widget; called when its window goes."""
         self.jobs.cancel()
         self.jobs.wait()
+        self.autosaver.stop()
         self.scheduler.stop()
         self.tools.release_keys()
         self.session.close()
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         """End the work when napari destroys the dock."""
-        if event.type() == QEvent.Type.DeferredDelete:
+        if event is not None and event.type() == QEvent.Type.DeferredDelete:
             self.close_review()
         return bool(super().event(event))
 
@@ -492,6 +325,7 @@ def _scrolled(widget: QWidget) -> QScrollArea:
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setWidget(widget)
     # Without this the panel would be cut at its right edge when the dock is narrow.
-    bar = area.verticalScrollBar().sizeHint().width()
-    area.setMinimumWidth(widget.minimumSizeHint().width() + bar + 4)
+    bar = area.verticalScrollBar()
+    width = bar.sizeHint().width() if bar is not None else 0
+    area.setMinimumWidth(widget.minimumSizeHint().width() + width + 4)
     return area

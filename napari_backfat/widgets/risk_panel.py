@@ -1,4 +1,4 @@
-"""The risk card: relative odds, approximate probability, what moved it, and how well it is known."""
+"""The risk card: relative odds, approximate probability, and what moved it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ GRADE_COLORS = {
     Grade.ASSUMED: QColor("#CC79A7"),
 }
 _DASH = "\N{EM DASH}"
-
 
 
 class RiskPanel(QWidget):
@@ -67,7 +66,6 @@ class RiskPanel(QWidget):
         right.addWidget(_heading("What moved it (log-odds)"))
         self.chart = ContributionChart()
         right.addWidget(self.chart)
-        right.addWidget(_heading("Observed in the study"))
         right.addWidget(self.activity)
         right.addWidget(self.warnings)
         right.addStretch(1)
@@ -102,14 +100,14 @@ class RiskPanel(QWidget):
         self._set_absolute(now, ai)
         group = now.activity
         self.activity.setText(
-            f"{percent(group.prevalence)} ({percent(group.interval.low)} to "
+            f"Observed in the study: {percent(group.prevalence)} ({percent(group.interval.low)} to "
             f"{percent(group.interval.high)}) of {group.n:,} people, {group.label}"
         )
         self.activity.setToolTip(f"{now.activity_note}\n{group.source}")
         notices = [*now.refusals, *now.warnings]
         first = notices[0].text if notices else ""
-        more = f" (+{len(notices) - 1} more)" if len(notices) > 1 else ""
-        self.warnings.setText(f"{_shorten(first, 110)}{more}" if first else "")
+        more = f" (+{len(notices) - 1})" if len(notices) > 1 else ""
+        self.warnings.setText(f"{_shorten(first, 50)}{more}" if first else "")
         self.warnings.setToolTip("\n\n".join(n.text for n in notices))
         self.chart.set_contributions(now.contributions)
 
@@ -129,12 +127,14 @@ class RiskPanel(QWidget):
             self.axis.set_values(
                 relative.value, (relative.interval.low, relative.interval.high), before
             )
-            was = f"AI masks: {before:.2f}. " if before is not None else ""
+            was = f"AI masks {before:.2f}; " if before is not None else ""
             self.odds_note.setText(
-                _shorten(f"{was}[{relative.grade.value}] Against {relative.comparator}.", 120)
+                f"{was}against the same person with average back muscles [{relative.grade.value}]"
             )
         reason = f"\n\n{relative.blank.text}" if relative.blank else ""
-        self.odds_note.setToolTip(f"Against {relative.comparator}.\n\n{relative.formula}\n\n{relative.source}{reason}")
+        self.odds_note.setToolTip(
+            f"Against {relative.comparator}.\n\n{relative.formula}\n\n{relative.source}{reason}"
+        )
 
     def _set_absolute(self, now: RiskEstimate, ai: RiskEstimate | None) -> None:
         absolute = now.absolute
@@ -150,18 +150,20 @@ class RiskPanel(QWidget):
                 f"({100 * absolute.interval.low:.0f} to {100 * absolute.interval.high:.0f} %)"
             )
             before = ai.absolute.probability if ai is not None else None
-            was = f"AI masks: {percent(before)}. " if before is not None else ""
+            was = f"AI masks {percent(before)}; " if before is not None else ""
             self.probability_note.setText(
-                _shorten(f"{was}[{absolute.grade.value}] {absolute.outcome}", 110)
+                _shorten(f"{was}{absolute.outcome}", 62) + f" [{absolute.grade.value}]"
             )
         reason = f"\n\n{absolute.blank.text}" if absolute.blank else ""
-        self.probability_note.setToolTip(f"{absolute.outcome}\n\n{absolute.formula}\n\n{absolute.source}{reason}")
+        self.probability_note.setToolTip(
+            f"{absolute.outcome}\n\n{absolute.formula}\n\n{absolute.source}{reason}"
+        )
 
 
 class ContributionChart(QWidget):
     """Horizontal bars of log-odds, one per input, coloured by the grade of its evidence."""
 
-    _ROW = 15
+    _ROW = 13
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -180,12 +182,12 @@ class ContributionChart(QWidget):
         )
         self.update()
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
+    def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw labels, zero line, bars, and the legend of the grades."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         font = painter.font()
-        font.setPixelSize(11)
+        font.setPixelSize(10)
         painter.setFont(font)
         text_color = self.palette().text().color()
         label_width = min(170, self.width() * 0.52)
@@ -202,7 +204,7 @@ class ContributionChart(QWidget):
             )
             painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, shown)
             width = row.log_odds * scale
-            bar = QRectF(min(middle, middle + width), top + 3, abs(width), self._ROW - 6)
+            bar = QRectF(min(middle, middle + width), top + 3, abs(width), self._ROW - 5)
             painter.fillRect(bar, GRADE_COLORS[row.grade])
         painter.setPen(QPen(QColor(170, 170, 170), 1))
         bottom = self._ROW * len(self._rows)

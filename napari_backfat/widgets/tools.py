@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
@@ -145,7 +146,7 @@ class Tools(QObject):
         ball = self._panel.ball.isChecked()
         axes = range(3) if ball else self._viewer.dims.displayed
         smallest = min(spacing[axis] for axis in axes)
-        pixels = max(1, round(self._panel.size.value() / smallest))
+        pixels = max(1, round(self._panel.diameter.value() / smallest))
         for layer in (self._layers.muscle, self._layers.tissue):
             layer.brush_size = pixels
 
@@ -203,13 +204,13 @@ class Tools(QObject):
             "E": lambda: self.choose_tool("erase"),
             "G": lambda: self.choose_tool("fill"),
             "T": lambda: self._panel.ball.toggle(),
-            "[": lambda: self._panel.size.setValue(self._panel.size.value() * _SMALLER),
-            "]": lambda: self._panel.size.setValue(self._panel.size.value() * _LARGER),
+            "[": lambda: self._panel.diameter.setValue(self._panel.diameter.value() * _SMALLER),
+            "]": lambda: self._panel.diameter.setValue(self._panel.diameter.value() * _LARGER),
             "Control-Z": self.undo,
             "Control-Shift-Z": self.redo,
         }
         for number, muscle in enumerate(MUSCLES, start=1):
-            keys[str(number)] = lambda m=muscle: self.choose_paint(Paint(m))
+            keys[str(number)] = functools.partial(self.choose_paint, Paint(muscle))
         self.bind_keys(keys)
 
     def bind_keys(self, keys: Mapping[str, Callable[[], Any]]) -> None:

@@ -82,9 +82,7 @@ def test_growing_a_muscle_fills_by_the_rule(setup: Setup) -> None:
     empty = tuple(int(i) for i in np.argwhere(setup.masks.muscle == 0)[500])
     setup.muscle.brush_size = 1
     setup.muscle.paint(empty, int(Muscle.PSOAS_MAJOR_LEFT))
-    expected = apply_rule(
-        setup.masks.fat_map.codes[empty], threshold_code(setup.masks.threshold)
-    )
+    expected = apply_rule(setup.masks.fat_map.codes[empty], threshold_code(setup.masks.threshold))
     assert setup.masks.muscle[empty] == Muscle.PSOAS_MAJOR_LEFT
     assert setup.masks.tissue[empty] == expected
     setup.check()
@@ -306,7 +304,10 @@ def test_undo_walks_back_through_everything() -> None:
         else:
             layer = (setup.muscle, setup.tissue)[number % 2]
             layer.brush_size = int(rng.integers(2, 10))
-            where = (int(setup.viewer.dims.current_step[0]), *(int(v) for v in rng.integers(3, 28, 2)))
+            where = (
+                int(setup.viewer.dims.current_step[0]),
+                *(int(v) for v in rng.integers(3, 28, 2)),
+            )
             layer.paint(where, int(rng.integers(0, 5)))
         state = (masks.muscle.copy(), masks.tissue.copy(), masks.threshold)
         if any(not np.array_equal(a, b) for a, b in zip(state, states[-1], strict=True)):

@@ -76,7 +76,7 @@ class Bench:
     def __init__(self, viewer: Any, review: ReviewWidget, made: MadeCase) -> None:
         self.viewer, self.review, self.made = viewer, review, made
         self.answers = Answers()
-        review.dialogs = self.answers  # type: ignore[assignment]
+        review.desk.dialogs = self.answers  # type: ignore[assignment]
         self.canvas = viewer.window._qt_viewer.canvas.native
 
     @property
@@ -147,7 +147,7 @@ def window(make_napari_viewer: Any) -> Iterator[tuple[Any, ReviewWidget]]:
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1500, 950)
     review = open_review_in(viewer)
-    review.dialogs = Answers()  # type: ignore[assignment]
+    review.desk.dialogs = Answers()  # type: ignore[assignment]
     settle(0.1)
     yield viewer, review
     review.close_review()
@@ -159,7 +159,7 @@ def bench(window: tuple[Any, ReviewWidget], tmp_path: Path) -> Bench:
     viewer, review = window
     made = make_case((5, 40, 64), (4.0, 2.0, 2.0), fat_fraction=0.2, noise=40.0)
     bench = Bench(viewer, review, made)
-    review.open_scan(write_pair(tmp_path, made))
+    review.desk.open_scan(write_pair(tmp_path, made))
     wait_for(lambda: review.session.case is not None)
     review.session.accept_muscles(made.muscles)
     bench.case.masks.history.clear()
@@ -180,3 +180,9 @@ def write_pair(folder: Path, made: MadeCase) -> list[Path]:
         nib.Nifti1Image(array, grid.affine).to_filename(path)
         paths.append(path)
     return paths
+
+
+@pytest.fixture(autouse=True)
+def recovery_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep recovery copies of tests away from the user's."""
+    monkeypatch.setenv("BACKFAT_RECOVERY", str(tmp_path / "recovery"))

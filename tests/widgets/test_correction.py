@@ -25,7 +25,7 @@ def _middle(bench: Bench, muscle: Muscle) -> tuple[float, float]:
 
 def test_mouse_lands_on_the_voxel_it_points_at(bench: Bench) -> None:
     bench.key(Qt.Key.Key_1)
-    bench.review.brush_panel.size.setValue(1.0)
+    bench.review.brush_panel.diameter.setValue(1.0)
     bench.stroke((4, 7))
     z = bench.viewer.dims.current_step[0]
     changed = np.argwhere(bench.case.masks.muscle != bench.made.muscles)
@@ -162,7 +162,7 @@ def test_tissue_outside_grows_the_muscle_that_was_chosen(bench: Bench) -> None:
 
 def test_brush_size_is_in_millimetres(bench: Bench) -> None:
     bench.key(Qt.Key.Key_5)
-    bench.review.brush_panel.size.setValue(18.0)
+    bench.review.brush_panel.diameter.setValue(18.0)
     bench.stroke((10, 10))
     z = bench.viewer.dims.current_step[0]
     new = bench.case.masks.muscle[z] == Muscle.PSOAS_MAJOR_LEFT
@@ -174,7 +174,7 @@ def test_brush_size_is_in_millimetres(bench: Bench) -> None:
 def test_ball_paints_neighbouring_slices_round_in_millimetres(bench: Bench) -> None:
     bench.key(Qt.Key.Key_5)
     bench.key(Qt.Key.Key_T)
-    bench.review.brush_panel.size.setValue(18.0)
+    bench.review.brush_panel.diameter.setValue(18.0)
     bench.stroke((10, 10))
     new = np.argwhere(bench.case.masks.muscle == Muscle.PSOAS_MAJOR_LEFT)
     dz, dy, _ = bench.case.scan.geometry.spacing_mm

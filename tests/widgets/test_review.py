@@ -190,7 +190,7 @@ def test_save_and_reopen_restores_everything(
     masks, case = bench.case.masks, bench.case
     assert masks.by_hand().any()
     kept = masks.muscle.copy(), masks.tissue.copy(), case.measurement, case.ai, case.risk
-    review.open_case(tmp_path / "case")
+    review.desk.open_case(tmp_path / "case")
     wait_for(lambda: review.session.case is not case and review.session.case is not None)
     again = bench.case
     assert np.array_equal(again.masks.muscle, kept[0])
@@ -217,52 +217,52 @@ def test_leaving_unsaved_work_is_asked(bench: Bench, tmp_path: Path) -> None:
     assert not bench.case.saved
     case = bench.case
     bench.answers.on_unsaved = "cancel"
-    bench.review.open_scan(write_pair(tmp_path, make_case()))
+    bench.review.desk.open_scan(write_pair(tmp_path, make_case()))
     settle(0.5)
     assert bench.case is case
     assert bench.answers.asked == ["unsaved"]
 
 
 def test_disagreeing_positions_need_a_yes(window: Window, tmp_path: Path) -> None:
-    viewer, review = window
+    _, review = window
     answers = Answers()
     answers.yes_to_all = False
-    review.dialogs = answers  # type: ignore[assignment]
+    review.desk.dialogs = answers  # type: ignore[assignment]
     water, fat = write_pair(tmp_path, make_case())
     image = nib.load(water)
     shifted = image.affine.copy()
     shifted[:3, 3] += (30.0, -20.0, 10.0)
     nib.Nifti1Image(np.asarray(image.dataobj), shifted).to_filename(water)
-    review.open_scan([water, fat])
+    review.desk.open_scan([water, fat])
     wait_for(lambda: not review.jobs.busy)
     settle()
     assert review.session.case is None
     assert "positions disagree" in review.message.text()
     answers.yes_to_all = True
-    review.open_scan([water, fat])
+    review.desk.open_scan([water, fat])
     wait_for(lambda: review.session.case is not None)
     assert any("as the user decided" in note for note in review.session.case.scan.notes)
 
 
 def test_unclear_names_are_asked(window: Window, tmp_path: Path) -> None:
-    viewer, review = window
+    _, review = window
     answers = Answers()
-    review.dialogs = answers  # type: ignore[assignment]
+    review.desk.dialogs = answers  # type: ignore[assignment]
     water, fat = write_pair(tmp_path, make_case())
     first, second = tmp_path / "series7.nii.gz", tmp_path / "series8.nii.gz"
     water.rename(first)
     fat.rename(second)
-    review.open_scan([first, second])
+    review.desk.open_scan([first, second])
     wait_for(lambda: review.session.case is not None)
     assert answers.asked == ["water"]
     assert review.session.case.scan.is_dixon
 
 
 def test_unreadable_file_is_one_sentence(window: Window, tmp_path: Path) -> None:
-    viewer, review = window
+    _, review = window
     broken = tmp_path / "broken.nii.gz"
     broken.write_bytes(b"not an image")
-    review.open_scan([broken])
+    review.desk.open_scan([broken])
     wait_for(lambda: not review.jobs.busy)
     settle()
     assert "broken.nii.gz" in review.message.text()
@@ -270,7 +270,7 @@ def test_unreadable_file_is_one_sentence(window: Window, tmp_path: Path) -> None
 
 
 def test_dropped_files_open(window: Window, tmp_path: Path) -> None:
-    viewer, review = window
+    _, review = window
     paths = write_pair(tmp_path, make_case())
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(p)) for p in paths])
@@ -293,11 +293,11 @@ def test_files_opened_by_napari_itself_go_to_the_review(window: Window, tmp_path
 
 
 def test_single_image_offers_its_partner(window: Window, tmp_path: Path) -> None:
-    viewer, review = window
+    _, review = window
     answers = Answers()
-    review.dialogs = answers  # type: ignore[assignment]
+    review.desk.dialogs = answers  # type: ignore[assignment]
     water, _ = write_pair(tmp_path, make_case())
-    review.open_scan([water])
+    review.desk.open_scan([water])
     wait_for(lambda: review.session.case is not None)
     assert answers.asked == ["Second Dixon image"]
     assert review.session.case.scan.is_dixon

@@ -1,0 +1,84 @@
+"""Writes recovery copies in the background while a case has unsaved changes."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.review.autosave import AutosaveClock, drop_recovery, recovery_folder
+from napari_backfat.widgets.jobs import JobRunner
+
+if TYPE_CHECKING:
+    from napari_backfat.review.session import ReviewSession
+
+TICK_MS = 1000
+
+
+class Autosaver(QObject):
+    """Follows the session's case.
+
+    Signals
+    -------
+    failed(str)
+        A copy could not be written; said once until one succeeds again.
+    """
+
+    failed = Signal(str)
+
+    def __init__(self, session: ReviewSession, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._clock = AutosaveClock()
+        self._jobs = JobRunner(self)
+        self._jobs.failed.connect(self._on_failed)
+        self._told = False
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start(TICK_MS)
+        session.opened.connect(self._on_opened)
+
+    def _on_opened(self, _: object) -> None:
+        self._clock = AutosaveClock()
+
+    def _tick(self) -> None:
+        case = self._session.case
+        if case is None or self._jobs.busy or not self._clock.due(case, time.monotonic()):
+            return
+        job = self._session.save_job(recovery_folder(case.scan), self._session.snapshot())
+        self._jobs.start("Autosave", job, self._on_copied)
+
+    def _on_copied(self, saved: tuple[str, int]) -> None:
+        self._told = False
+        self._clock.copied(saved[1])
+
+    def _on_failed(self, text: str) -> None:
+        if not self._told:
+            self._told = True
+            self.failed.emit(f"The automatic safety copy could not be written. {text}")
+
+    def copy_now(self) -> None:
+        """Write a copy of unsaved work and wait for it: the window is about to go."""
+        case = self._session.case
+        if case is None or case.saved:
+            return
+        self._jobs.wait()
+        files, scan, _ = self._session.snapshot()
+        try:
+            for _step in self._session.save_job(recovery_folder(scan), (files, scan, 0)):
+                pass
+        except BackfatError as error:
+            self.failed.emit(str(error))
+
+    def drop(self) -> None:
+        """Remove the copy of the open case."""
+        if self._session.case is not None and not self._jobs.busy:
+            drop_recovery(self._session.case.scan)
+
+    def stop(self) -> None:
+        """Write what is unsaved, then rest."""
+        self._timer.stop()
+        self.copy_now()
+        self._jobs.wait()

@@ -1,0 +1,261 @@
+"""Opens and saves cases for the window, and asks what only a person can decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_backfat.io.inputs import InputsChanged
+from napari_backfat.io.naming import find_partner
+from napari_backfat.io.pairing import PairingNeedsConsent
+from napari_backfat.io.scan import RolesNeeded
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.volume import Contrast
+from napari_backfat.review.autosave import find_recovery, put_aside
+from napari_backfat.review.session import Loaded, ReviewSession
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from napari_backfat.model.progress import Progress
+    from napari_backfat.widgets.autosaver import Autosaver
+    from napari_backfat.widgets.dialogs import Dialogs
+    from napari_backfat.widgets.jobs import JobRunner
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something only the person can decide, found by a job (a worker cannot ask)."""
+
+    error: BackfatError
+
+
+class CaseDesk(QObject):
+    """Where scans and case folders come in and go out.
+
+    Parameters
+    ----------
+    session : ReviewSession
+        Receives what was read.
+    jobs : JobRunner
+        Reads and writes in the background.
+    autosaver : Autosaver
+        Holds the recovery copy of the open case.
+    dialogs : Dialogs
+        Asks the person.
+
+    Signals
+    -------
+    message(str)
+        One sentence for the person; empty clears the former one.
+    saved(str)
+        The folder that now holds the case.
+    """
+
+    message = Signal(str)
+    saved = Signal(str)
+
+    def __init__(
+        self, session: ReviewSession, jobs: JobRunner, autosaver: Autosaver, dialogs: Dialogs
+    ) -> None:
+        super().__init__(jobs)
+        self.session = session
+        self.jobs = jobs
+        self.autosaver = autosaver
+        self.dialogs = dialogs
+        self._retry_paths: list[str] = []
+        self._gathered: list[str] = []
+
+    # ------------------------------------------------------------------ open
+
+    def ask_for_scan(self) -> None:
+        """Let the person choose images and open them."""
+        paths = self.dialogs.images()
+        if paths:
+            self.open_scan(paths)
+
+    def open_scan(
+        self,
+        paths: Sequence[str | Path],
+        contrasts: Sequence[Contrast] | None = None,
+        accept_mismatch: bool = False,
+    ) -> None:
+        """Open one image, or a water and a fat image; asks where something is not clear."""
+        files = [str(p) for p in paths]
+        if not self.may_leave_case():
+            return
+        if len(files) == 1 and contrasts is None:
+            partner = find_partner(files[0])
+            if partner is not None and self.dialogs.yes(
+                "Second Dixon image",
+                f"{Path(partner).name} lies beside {Path(files[0]).name} and looks like its water "
+                "or fat partner. Open both, so that fat fractions can be measured?",
+            ):
+                files.append(str(partner))
+        self.message.emit("")
+        job = self._asking(files, contrasts, accept_mismatch)
+        self.jobs.start("Opening the scan", job, self._on_loaded)
+
+    def _asking(
+        self,
+        files: list[str],
+        contrasts: Sequence[Contrast] | None,
+        accept_mismatch: bool,
+    ) -> Generator[Progress, None, Loaded | Question]:
+        """Load, and hand questions back as a result, because a worker cannot ask."""
+        self._retry_paths = files
+        try:
+            return (yield from self.session.load_job(files, contrasts, accept_mismatch))
+        except (PairingNeedsConsent, RolesNeeded) as error:
+            return Question(error)
+
+    def _on_loaded(self, result: Loaded | Question) -> None:
+        if isinstance(result, Loaded):
+            if not self._offer_recovery(result):
+                self.session.accept_loaded(result)
+                self.message.emit(" ".join(result.notes))
+            return
+        files, error = self._retry_paths, result.error
+        if isinstance(error, PairingNeedsConsent):
+            if self.dialogs.yes("Do these images belong together?", error.comparison.text):
+                self.open_scan(files, accept_mismatch=True)
+            else:
+                self.message.emit("The scan was not opened: the images' positions disagree.")
+            return
+        water = self.dialogs.water_image(files) if len(files) == 2 else None
+        if water is None:
+            self.message.emit(str(error))
+            return
+        roles = [Contrast.WATER if f == water else Contrast.FAT for f in files]
+        self.open_scan(files, roles)
+
+    def _offer_recovery(self, loaded: Loaded) -> bool:
+        """Offer unsaved work on these images; whether it is being opened instead."""
+        found = find_recovery(loaded.scan)
+        if found is None:
+            return False
+        if not self.dialogs.yes(
+            "Unsaved work was found",
+            f"There is unsaved work on this scan from {found.saved:%d %B %Y, %H:%M}. Restore it? "
+            f"If not, it is kept aside in {found.folder.parent}.",
+        ):
+            put_aside(found)
+            return False
+        images = [v.source.path for v in loaded.scan.images]
+
+        def job() -> Generator[Progress, None, Loaded]:
+            return (yield from self.session.open_case_job(found.folder, images))
+
+        def done(restored: Loaded) -> None:
+            case = self.session.accept_loaded(replace(restored, folder=loaded.folder))
+            case.revision += 1
+            case.saved = False
+            self.message.emit("Unsaved work was restored; save it to keep it.")
+
+        self.jobs.start("Restoring unsaved work", job(), done)
+        return True
+
+    def ask_for_case(self) -> None:
+        """Let the person choose a case folder and open it."""
+        folder = self.dialogs.folder("Open a case folder")
+        if folder:
+            self.open_case(folder)
+
+    def open_case(self, folder: str | Path, images: Sequence[str] = ()) -> None:
+        """Open a saved case; asks for the images if they moved."""
+        if not self.may_leave_case():
+            return
+        self.message.emit("")
+
+        def job() -> Generator[Progress, None, Loaded | Question]:
+            try:
+                return (yield from self.session.open_case_job(folder, images))
+            except InputsChanged as error:
+                return Question(error)
+
+        def done(result: Loaded | Question) -> None:
+            if isinstance(result, Loaded):
+                self._on_loaded(result)
+            elif not images and self.dialogs.yes(
+                "The images moved or changed", f"{result.error} Choose the image files now?"
+            ):
+                chosen = self.dialogs.images()
+                if chosen:
+                    self.open_case(folder, chosen)
+            else:
+                self.message.emit(str(result.error))
+
+        self.jobs.start("Opening the case", job(), done)
+
+    def may_leave_case(self) -> bool:
+        """Whether the open case may be closed; offers to save it."""
+        if self.jobs.busy:
+            self.message.emit("Another job is running; wait for it or cancel it first.")
+            return False
+        if self.session.case is None or self.session.case.saved:
+            return True
+        answer = self.dialogs.save_first()
+        if answer == "save":
+            folder = self.session.case.folder or self.dialogs.folder("Save the case to a folder")
+            if not folder:
+                return False
+            try:
+                self.session.save(folder)
+            except BackfatError as error:
+                self.message.emit(str(error))
+                return False
+        if answer == "cancel":
+            return False
+        self.autosaver.drop()  # saved, or discarded by the person's own word
+        return True
+
+    # ------------------------------------------------------------------ save
+
+    def save(self) -> None:
+        """Save to the case's folder, or ask for one."""
+        case = self.session.case
+        if case is None:
+            self.message.emit("No case is open; there is nothing to save.")
+            return
+        self._save_to(case.folder or self.dialogs.folder("Save the case to a folder"))
+
+    def save_as(self) -> None:
+        """Ask for a folder and save there."""
+        if self.session.case is not None:
+            self._save_to(self.dialogs.folder("Save the case to another folder"))
+
+    def _save_to(self, folder: str | None) -> None:
+        if not folder:
+            return
+        job = self.session.save_job(folder, self.session.snapshot())
+        if not self.jobs.start("Saving", job, self._on_saved):
+            self.message.emit("Another job is running; save again when it has ended.")
+
+    def _on_saved(self, saved: tuple[str, int]) -> None:
+        self.session.accept_saved(saved)
+        if self.session.case is not None and self.session.case.saved:
+            self.autosaver.drop()
+        self.saved.emit(saved[0])
+
+    def open_paths(self, paths: Sequence[str]) -> None:
+        """Open a case folder, or images, whichever these are."""
+        if len(paths) == 1 and Path(paths[0]).is_dir():
+            self.open_case(paths[0])
+        elif paths:
+            self.open_scan(paths)
+
+    def gather_paths(self, paths: Sequence[str]) -> None:
+        """Open these together with others that come in the same moment.
+
+        napari hands several dropped files to a reader one by one.
+        """
+        if not self._gathered:
+            QTimer.singleShot(0, self._open_gathered)
+        self._gathered.extend(paths)
+
+    def _open_gathered(self) -> None:
+        paths, self._gathered = self._gathered, []
+        self.open_paths(paths)

@@ -1,0 +1,74 @@
+"""Work that was never saved comes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_backfat.review import autosave
+from napari_backfat.review.autosave import find_recovery
+from tests.widgets.conftest import settle, wait_for
+
+if TYPE_CHECKING:
+    from tests.widgets.conftest import Bench
+
+
+def _paint(bench: Bench) -> None:
+    bench.key(Qt.Key.Key_6)
+    bench.stroke((5, 10), (5, 16))
+
+
+def test_a_pause_makes_a_copy_and_the_next_start_offers_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autosave, "IDLE_S", 0.2)
+    _paint(bench)
+    scan = bench.case.scan
+    wait_for(lambda: find_recovery(scan) is not None)
+    settle(0.3)
+    painted = bench.case.masks.muscle.copy()
+    # The program dies: nothing is saved, nothing is closed in order.
+    bench.review.session.close()
+    paths = [v.source.path for v in scan.images]
+    bench.review.desk.open_scan(paths)
+    wait_for(lambda: bench.review.session.case is not None)
+    assert "Unsaved work was found" in bench.answers.asked
+    assert np.array_equal(bench.case.masks.muscle, painted)
+    assert not bench.case.saved
+    assert bench.case.folder is None
+    assert bench.counts_are_right()
+
+
+def test_declined_work_is_kept_aside(bench: Bench) -> None:
+    _paint(bench)
+    scan = bench.case.scan
+    bench.review.autosaver.copy_now()
+    bench.review.session.close()
+    bench.answers.yes_to_all = False
+    bench.review.desk.open_scan([v.source.path for v in scan.images])
+    wait_for(lambda: bench.review.session.case is not None)
+    assert not bench.case.masks.muscle.any()
+    aside = list(autosave.recovery_root().glob("*-declined-*"))
+    assert len(aside) == 1
+    assert (aside[0] / "muscles.nii.gz").is_file()
+
+
+def test_closing_the_window_keeps_unsaved_work(bench: Bench) -> None:
+    _paint(bench)
+    scan = bench.case.scan
+    bench.review.close_review()
+    assert find_recovery(scan) is not None
+
+
+def test_a_saved_case_needs_no_copy(bench: Bench, tmp_path: object) -> None:
+    _paint(bench)
+    scan = bench.case.scan
+    bench.review.autosaver.copy_now()
+    bench.answers.chosen_folder = f"{tmp_path}/case"
+    bench.review.desk.save()
+    wait_for(lambda: bench.case.saved)
+    settle(0.1)
+    assert find_recovery(scan) is None
