@@ -75,6 +75,7 @@ def evaluate(
 ) -> None:
     """Measure the weights on real scans with expert labels and on new phantoms."""
     from napari_backfat.segment.torch_backend import TorchBackend
+    from napari_backfat.train.card import evaluation_page
     from napari_backfat.train.evaluate import (
         evaluate_phantoms,
         evaluate_real_dixon,
@@ -89,6 +90,7 @@ def evaluate(
     results["phantoms"] = evaluate_phantoms(backend, tuple(range(9001, 9001 + phantoms)), device)
     run.mkdir(parents=True, exist_ok=True)
     write_report(results, run / "evaluation.json")
+    (folder / "EVALUATION.md").write_text(evaluation_page(results), encoding="utf-8")
     for name, scores in results["real_dixon"].items():
         dice = {k: v["dice"] for k, v in scores.items() if isinstance(v, dict) and "dice" in v}
         typer.echo(f"{name}: {dice}")

@@ -87,7 +87,8 @@ def make_chunk(
             build_slice(rng, place_muscles(rng, stacks[int(rng.integers(len(stacks)))]))
             for _ in range(_CHUNK)
         ]
-    return np.stack(slices), np.stack([fat_fraction(rng, s) for s in slices])
+    fat_rng = np.random.default_rng([seed, KINDS.index(kind), chunk, 1])
+    return np.stack(slices), np.stack([fat_fraction(fat_rng, s) for s in slices])
 
 
 def build_pool(config: TrainConfig, root: Path, folder: Path) -> None:

@@ -1,0 +1,69 @@
+"""The measured numbers of a set of weights as Markdown, to stand beside the model card."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HEAD = "| input | structure | Dice | surface mm | HD95 mm | volume error | fat error (points) |"
+_RULE = "| --- | --- | --- | --- | --- | --- | --- |"
+
+
+def evaluation_page(results: dict[str, Any]) -> str:
+    """Write every score of an evaluation as tables.
+
+    Parameters
+    ----------
+    results : dict
+        What `python -m napari_backfat.train evaluate` collects.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    parts = [
+        f"# Measured: {results['weights']}",
+        "Written by `python -m napari_backfat.train evaluate`; every number comes from the whole "
+        "pipeline on the scan's own grid. Fat error is the difference of the mean fat fraction "
+        "inside the network's mask and inside the expert's, in percentage points.",
+        "## One real lumbar Dixon case, expert labels (never trained on)",
+        _table(results["real_dixon"]),
+        _seconds(results["real_dixon"]),
+        "## One real abdominal MR (T11-L2, never trained on), combined classes",
+        _table({"single image": results["totalseg_mr"]}),
+        "## Phantom persons with new seeds, imaged by the phantom's own signal model",
+        _table(results["phantoms"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(groups: dict[str, Any]) -> str:
+    return "\n".join([_HEAD, _RULE, *_rows(groups)])
+
+
+def _rows(groups: dict[str, Any]) -> Iterator[str]:
+    for name, scores in groups.items():
+        for structure, found in scores.items():
+            if not isinstance(found, dict) or "dice" not in found:
+                continue
+            fat = 100 * (found["fat_fraction"] - found["expert_fat_fraction"])
+            yield (
+                f"| {name} | {structure} | {_number(found['dice'], '.3f')} "
+                f"| {_number(found['surface_mm'], '.2f')} "
+                f"| {_number(found['hausdorff95_mm'], '.1f')} "
+                f"| {_number(100 * found['volume_error'], '+.1f', ' %')} "
+                f"| {_number(fat, '+.1f')} |"
+            )
+
+
+def _number(value: float, form: str, unit: str = "") -> str:
+    return "-" if math.isnan(value) else format(value, form) + unit
+
+
+def _seconds(groups: dict[str, Any]) -> str:
+    times = ", ".join(f"{name} {scores['seconds']:.1f} s" for name, scores in groups.items())
+    return f"Wall time of each run on the machine of the evaluation: {times}."
