@@ -111,6 +111,23 @@ class CaseLayers:
         self.binding = MaskBinding(masks, self.muscle, self.tissue, viewer.dims, schedule)
         self.letters = SideLetters(viewer, scan.geometry)
         viewer.layers.selection.active = self.tissue
+        self._schedule = schedule
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def _on_removed(self, event: Any) -> None:
+        """Bring a mask back that was deleted from the layer list: it belongs to the case."""
+        if event.value in (self.muscle, self.tissue):
+            event.value.mode = "pan_zoom"
+            self._schedule("restore", 0, self._restore_masks)
+
+    def _restore_masks(self) -> None:
+        for mask in (self.tissue, self.muscle):
+            if mask not in self._viewer.layers:
+                self._viewer.add_layer(mask)
+                self.binding.problem.emit(
+                    f"'{mask.name}' belongs to the open case and was put back; hide it with the "
+                    "eye instead."
+                )
 
     def _fat_map_layer(self) -> Image:
         fat_map = self._masks.fat_map
@@ -161,6 +178,7 @@ class CaseLayers:
 
     def remove(self) -> None:
         """Stop following and take the layers and letters out of the viewer."""
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
         self.binding.disconnect()
         self.letters.remove()
         for mask in (self.muscle, self.tissue):

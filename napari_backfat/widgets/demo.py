@@ -56,10 +56,8 @@ def run_demo(out: Path | None = None, exit_after_screenshot: bool = False) -> Me
         case = review.session.case
         assert case is not None
         patient = Patient.from_json(sample.patient.read_bytes())
-        review.patient_panel.set_patient(patient)
         review.session.set_patient(patient)
         levels = SpineRange(**json.loads(sample.levels.read_text()))
-        review.levels_panel.set_levels(levels)
         review.session.set_levels(levels)
         review.run_ai()
         _wait(review, lambda: case.ai is not None)

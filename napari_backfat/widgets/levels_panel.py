@@ -18,6 +18,10 @@ from qtpy.QtWidgets import (
 from napari_backfat.model.levels import LUMBAR_LEVELS, SpineRange
 
 _UNSAID = "not stated"
+_WHY = (
+    "Reference values hold for stated levels only; without them no Z score and no relative odds "
+    "are given."
+)
 
 
 class LevelsPanel(QWidget):
@@ -53,6 +57,7 @@ class LevelsPanel(QWidget):
             index = QSpinBox()
             index.setRange(0, 0)
             index.setPrefix("slice ")
+            index.setMinimumWidth(110)
             index.setToolTip("Slice number as on napari's slider; 0 is nearest to the head")
             index.setKeyboardTracking(False)
             here = QPushButton("here")
@@ -66,10 +71,7 @@ class LevelsPanel(QWidget):
             index.valueChanged.connect(self._on_entry)
             self.levels[end], self.slices[end] = level, index
         grid.setColumnStretch(1, 1)
-        self.note = QLabel(
-            "Reference values hold for stated levels only; without them no Z score and no "
-            "relative odds are given."
-        )
+        self.note = QLabel(_WHY)
         self.note.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.addLayout(grid)
@@ -89,6 +91,8 @@ class LevelsPanel(QWidget):
     def set_levels(self, levels: SpineRange | None) -> None:
         """Show a statement without announcing it as an entry."""
         widgets = [*self.levels.values(), *self.slices.values()]
+        if levels == self._entered():
+            return  # the entry itself coming back; a half-made one must stay as it is
         for widget in widgets:
             widget.blockSignals(True)
         names = (levels.first_level, levels.last_level) if levels else (None, None)
@@ -100,18 +104,21 @@ class LevelsPanel(QWidget):
         for widget in widgets:
             widget.blockSignals(False)
 
-    def _on_entry(self, _: Any = None) -> None:
+    def _entered(self) -> SpineRange | None:
+        """Return what stands in the form; None while it is incomplete or contradictory."""
         first, last = (box.currentData() for box in self.levels.values())
         if first is None or last is None:
-            self.levels_changed.emit(None)
-            return
+            self.note.setText(_WHY)
+            return None
         try:
             levels = SpineRange(
                 first, last, self.slices["first"].value(), self.slices["last"].value()
             )
         except ValueError as error:
             self.note.setText(f"This is no range: {error}.")
-            self.levels_changed.emit(None)
-            return
+            return None
         self.note.setText("Volumes for the risk model are taken between these slices.")
-        self.levels_changed.emit(levels)
+        return levels
+
+    def _on_entry(self, _: Any = None) -> None:
+        self.levels_changed.emit(self._entered())

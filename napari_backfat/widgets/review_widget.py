@@ -24,6 +24,8 @@ from napari_backfat.widgets.patient_panel import PatientPanel
 from napari_backfat.widgets.scheduler import QtScheduler
 from napari_backfat.widgets.segment_panel import SegmentPanel
 from napari_backfat.widgets.tools import Tools
+from napari_backfat.widgets.view_panel import ViewPanel
+from napari_backfat.widgets.views import Views
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -67,11 +69,13 @@ class ReviewWidget(QWidget):
         self.case_panel = CasePanel()
         self.segment_panel = SegmentPanel()
         self.brush_panel = BrushPanel()
+        self.view_panel = ViewPanel()
         self.patient_panel = PatientPanel()
         self.levels_panel = LevelsPanel()
         self.live = LivePanel()
         self.autosaver = Autosaver(self.session, self)
         self.tools = Tools(viewer, self.brush_panel, self.session)
+        self.views = Views(viewer, self.view_panel)
         self.desk = CaseDesk(self.session, self.jobs, self.autosaver, Dialogs(self))
         self._threshold_rest = QTimer(self)
         self._threshold_rest.setSingleShot(True)
@@ -99,6 +103,7 @@ class ReviewWidget(QWidget):
         for title, panel in (
             ("Case", self.case_panel),
             ("AI", self.segment_panel),
+            ("View", self.view_panel),
             ("Correct", self.brush_panel),
         ):
             column.addWidget(_group(title, panel))
@@ -147,7 +152,8 @@ class ReviewWidget(QWidget):
         self.session.opened.connect(self._on_opened)
         self.session.closing.connect(self._on_closing)
         self.tools.bind_keys(
-            {
+            self.views.keys
+            | {
                 "Control-R": self.run_ai,
                 "Control-Shift-S": self.desk.save,
                 "Escape": self.jobs.cancel,
@@ -169,24 +175,35 @@ class ReviewWidget(QWidget):
         self.layers.binding.refused.connect(self.tools.explain_refusal)
         self.layers.binding.problem.connect(self.show_message)
         self.tools.attach(case, self.layers)
+        self.views.attach(self.layers)
         self.case_panel.set_scan(case.scan)
         self.patient_panel.set_patient(case.patient)
         self.levels_panel.set_slice_count(case.scan.geometry.shape[0])
         self.levels_panel.set_levels(case.levels)
         self.segment_panel.set_result("", "")
         self.live.set_case(case)
-        case.events.saved.connect(self._on_saved_flag)
-        case.events.ai.connect(self._on_ai)
+        for signal, slot in self._case_slots(case):
+            signal.connect(slot)
         self._on_saved_flag(case.saved)
         self._on_ai(case.ai)
         self.layers.show_body()
         self._on_device(self.segment_panel.device.currentText())
 
+    def _case_slots(self, case: Case) -> list[tuple[Any, Any]]:
+        events = case.events
+        return [
+            (events.saved, self._on_saved_flag),
+            (events.ai, self._on_ai),
+            (events.levels, self.levels_panel.set_levels),
+            (events.patient, self.patient_panel.set_patient),
+        ]
+
     def _on_closing(self, case: Case) -> None:
-        case.events.saved.disconnect(self._on_saved_flag)
-        case.events.ai.disconnect(self._on_ai)
+        for signal, slot in self._case_slots(case):
+            signal.disconnect(slot)
         self.live.set_case(None)
         self.tools.detach()
+        self.views.detach()
         if self.layers is not None:
             self.layers.remove()
             self.layers = None
@@ -215,6 +232,7 @@ class ReviewWidget(QWidget):
         self.session.accept_segmentation(result)
         if self.layers is not None and result.fat_map is not known:
             self.layers.update_fat_map()
+            self.views.update_images()
         self.tools.update_history()
 
     def _on_ai(self, ai: Any) -> None:

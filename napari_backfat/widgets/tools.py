@@ -164,14 +164,16 @@ class Tools(QObject):
     def explain_refusal(self, change: Change) -> None:
         """Say why paint was taken back."""
         if change.refused_outside:
-            self._panel.show_message(
+            self._tell(
                 f"{change.refused_outside} voxels lie outside every muscle and were not painted. "
                 "Paint the muscle first, or choose which muscle such paint grows."
             )
         elif change.refused_label:
-            self._panel.show_message(
-                "A label without a meaning was not painted; choose a muscle or tissue above."
-            )
+            self._tell("A label without a meaning was not painted; choose a muscle or tissue.")
+
+    def _tell(self, text: str) -> None:
+        self._panel.show_message(text)
+        self._viewer.status = text  # the panel may be scrolled out of sight
 
     # ------------------------------------------------------------------ undo
 

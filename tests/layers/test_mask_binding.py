@@ -339,3 +339,12 @@ def test_fat_map_kinds_make_their_layer() -> None:
     assert layers.images["fat map"] in viewer.layers
     layers.remove()
     assert len(viewer.layers) == 0
+
+
+def test_deleted_mask_comes_back(setup: Setup) -> None:
+    told: list[str] = []
+    setup.layers.binding.problem.connect(told.append)
+    setup.viewer.layers.remove(setup.tissue)
+    assert setup.tissue in setup.viewer.layers
+    assert "belongs to the open case" in told[0]
+    setup.check()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 from qtpy.QtCore import Qt
 
 from napari_backfat.review import autosave
@@ -13,6 +12,8 @@ from napari_backfat.review.autosave import find_recovery
 from tests.widgets.conftest import settle, wait_for
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.widgets.conftest import Bench
 
 
