@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _FAT_MAP = "fat map"
 _FILL = 0.92
+_OUTLINE = 1  # pixels
 _BODY_SHARE = 0.08  # of the 99th percentile: above the noise of air
 _NAMES = {
     Contrast.WATER: "Water",
@@ -100,7 +101,7 @@ class CaseLayers:
             metadata=origin,
             **place,
         )
-        self.muscle.contour = 1
+        self.muscle.contour = _OUTLINE
         self._first = first = next(iter(self.images.values()))
         for image in list(self.images.values())[1:]:
             image.visible = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from qtpy.QtCore import Qt
 
 from tests.widgets.conftest import settle
@@ -26,6 +27,7 @@ def test_planes_by_key_have_the_right_letters(bench: Bench) -> None:
         assert bench.viewer.canvas.overlays["backfat_side_left"].visible
 
 
+@pytest.mark.filterwarnings("ignore:Contours are not displayed during 3D rendering:UserWarning")
 def test_letters_hide_in_3d(bench: Bench) -> None:
     bench.viewer.dims.ndisplay = 3
     settle()
