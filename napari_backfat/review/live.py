@@ -32,6 +32,7 @@ class Live:
     def __init__(self, case: Case, model: RiskModel) -> None:
         self._case = case
         self._model = model
+        self._threshold = case.masks.threshold
         self._connections: list[tuple[Any, Any]] = [
             (case.masks.changed, self._on_masks),
             (case.events.patient, self._on_person),
@@ -64,7 +65,10 @@ class Live:
 
     def _on_masks(self, change: Change) -> None:
         self.update()
-        if change.voxels:
+        # A threshold can move without moving any voxel, and is part of the case all the same.
+        threshold = self._case.masks.threshold
+        if change.voxels or threshold != self._threshold:
+            self._threshold = threshold
             self._touch()
 
     def _on_person(self, _: object) -> None:

@@ -207,7 +207,11 @@ class ReviewSession:
         segmentation = result.segmentation
         if result.fat_map is not masks.fat_map:
             masks.set_fat_map(result.fat_map)
+        masks.sync()
+        masks.finish_step("edit")
+        edits = masks.edits
         masks.replace(segmentation.muscle, label="AI segmentation")
+        masks.edits = edits  # the AI is no person
         ruled = np.stack(
             [masks.ruled_tissue(plane, z) for z, plane in enumerate(segmentation.muscle)]
         )
