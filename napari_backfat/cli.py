@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_backfat.review.session import ReviewSession
 
 T = TypeVar("T")
+_PLAIN_WIDTH = 120  # room for the table where output goes to a file; a terminal has its own width
 EXIT_USER, EXIT_NOTHING_FOUND, EXIT_CANCELLED = 2, 3, 130
 
 app = typer.Typer(
@@ -89,7 +91,7 @@ def analyze(
         session.accept_segmentation(_with_bar(session.segment_job(device=device)))
         found = _finish(session, out)
     if not found:
-        _errors.print("No paraspinal muscles were found in this scan.")
+        _say("No paraspinal muscles were found in this scan.", _errors)
         raise typer.Exit(EXIT_NOTHING_FOUND)
 
 
@@ -117,9 +119,10 @@ def measure(
         grid = session.case.scan.reference.file_grid
         labels = read_labels(muscles, grid, accept_mismatch=accept_mismatch)
         for note in labels.notes:
-            _console.print(f"Note: {note}")
+            _say(f"Note: {note}")
         _prepare(session, patient, levels, threshold)
         session.accept_muscles(labels.array)
+        session.case.masks.edits = 0  # masks from a file are no corrections
         _finish(session, out)
 
 
@@ -147,6 +150,8 @@ def version() -> None:
 
 def main() -> None:
     """Run the command line; the entry point of the installed program."""
+    # Qt 5 cannot ask for the system's theme; napari says so at every start.
+    warnings.filterwarnings("ignore", message="System theme detection", category=UserWarning)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     app()
 
@@ -159,11 +164,16 @@ class _reporting:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, BackfatError):
-            _errors.print(f"[bold]Error:[/bold] {error}", highlight=False)
+            _say(f"Error: {error}", _errors)
             raise typer.Exit(EXIT_USER) from error
         if isinstance(error, KeyboardInterrupt):
-            _errors.print("Interrupted; nothing was written.")
+            _say("Interrupted; nothing was written.", _errors)
             raise typer.Exit(EXIT_CANCELLED) from error
+
+
+def _say(text: str, console: Console = _console) -> None:
+    """Print a sentence as it is: paths may hold brackets, and other programs read the lines."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _open(
@@ -182,9 +192,21 @@ def _open(
             "Give either --water and --fat together, or --image alone (with --contrast)."
         )
     case = session.accept_loaded(_with_bar(job))
+    if image is not None and contrast is Single.AUTO:
+        _say(f"Note: {_guess_in_words(image, case.scan.images[0].contrast)}")
     for note in case.scan.notes:
-        _console.print(f"Note: {note}", highlight=False)
+        _say(f"Note: {note}")
     return session
+
+
+def _guess_in_words(image: Path, contrast: Contrast) -> str:
+    if contrast is Contrast.UNKNOWN:
+        choices = ", ".join(c.value for c in Single if c is not Single.AUTO)
+        return (
+            f"The name {image.name} does not say what the image shows. Muscles are measured, fat "
+            f"and lean are left blank; give --contrast ({choices}) to have them."
+        )
+    return f"{image.name} is taken for a {contrast.value} image, by its name."
 
 
 def _prepare(
@@ -200,6 +222,8 @@ def _prepare(
         session.set_patient(Patient.from_json(text))
     session.set_levels(_parse_levels(levels))
     session.set_threshold(threshold)
+    if session.case is not None:
+        session.case.masks.history.clear()  # a setting of this run, not a correction
 
 
 def _parse_levels(text: str | None) -> Any:
@@ -230,11 +254,14 @@ def _finish(session: ReviewSession, out: Path) -> bool:
     _print_results(case.measurement)
     if case.risk is not None:
         for line in summary_lines(case.risk):
-            _console.print(line, highlight=False)
+            _say(line)
     if case.ai is not None:
         for flag in case.ai.provenance["flags"]:
-            _console.print(f"AI: {flag['text']}", highlight=False)
-    _console.print(f"Saved to {out}", highlight=False)
+            _say(f"AI: {flag['text']}")
+    if not case.scan.is_dixon:
+        for note in case.masks.fat_map.notes:
+            _say(f"Note: {note}")
+    _say(f"Saved to {out}")
     return case.measurement.total.volume_ml > 0
 
 
@@ -242,9 +269,10 @@ def _print_results(measurement: Any) -> None:
     from napari_backfat.measure.table import MEASURES, value_of
     from napari_backfat.model.anatomy import MUSCLES
 
-    table = Table("Muscle", title="Back muscles")
+    table = Table(title="Back muscles")
+    table.add_column("Muscle", no_wrap=True)
     for measure in MEASURES:
-        table.add_column(f"{measure.label} ({measure.unit})", justify="right")
+        table.add_column(f"{measure.label} ({measure.unit})", justify="right", no_wrap=True)
     for muscle in (*MUSCLES, None):
         row = measurement.total if muscle is None else measurement.muscles[muscle]
         values = (value_of(m, row) for m in MEASURES)
@@ -253,7 +281,9 @@ def _print_results(measurement: Any) -> None:
             for v, m in zip(values, MEASURES, strict=True)
         ]
         table.add_row("All muscles" if muscle is None else muscle.display_name, *cells)
-    _console.print(table)
+    wide = _console.is_terminal or _console.width >= _PLAIN_WIDTH
+    console = _console if wide else Console(width=_PLAIN_WIDTH)
+    console.print(table)
 
 
 def _with_bar(job: Generator[Step, None, T]) -> T:

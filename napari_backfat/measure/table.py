@@ -45,15 +45,27 @@ def _percent(fraction: float | None) -> float | None:
     return None if fraction is None else 100.0 * fraction
 
 
+def _classified(of: MuscleMeasure, ml: float) -> float | None:
+    """Blank where no voxel is lean or fat: that is not known, and not 0 ml."""
+    return None if of.fat_share is None else ml
+
+
 MEASURES: tuple[Measure, ...] = (
     Measure("volume", "Volume", "ml", 1, lambda m: m.volume_ml, "Whole muscle inside its outline."),
-    Measure("lean_volume", "Lean", "ml", 1, lambda m: m.lean_ml, "Voxels below the fat threshold."),
+    Measure(
+        "lean_volume",
+        "Lean",
+        "ml",
+        1,
+        lambda m: _classified(m, m.lean_ml),
+        "Voxels below the fat threshold, or painted as lean.",
+    ),
     Measure(
         "fat_volume",
         "Fat",
         "ml",
         1,
-        lambda m: m.fat_ml,
+        lambda m: _classified(m, m.fat_ml),
         "Voxels at or above the fat threshold, or painted as fat.",
     ),
     Measure(

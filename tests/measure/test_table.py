@@ -123,6 +123,15 @@ def test_mean_is_blank_where_the_map_is_no_fat_fraction() -> None:
     assert row(rows, "erector spinae", "left", "fat_share")["value"] == pytest.approx(0)
 
 
+def test_lean_and_fat_are_blank_where_nothing_tells_them_apart() -> None:
+    rows = tidy_rows(measurement(4, 3, fat=np.nan), None)
+    for measure in ("lean_volume", "fat_volume", "fat_share", "mean_fat_fraction"):
+        assert row(rows, "erector spinae", "left", measure)["value"] is None
+        assert row(rows, "all muscles", "both", measure)["value"] is None
+    assert row(rows, "erector spinae", "left", "undefined_volume")["value"] == pytest.approx(4)
+    assert row(rows, "erector spinae", "left", "volume")["value"] == pytest.approx(4)
+
+
 @pytest.mark.parametrize(
     ("slices", "note"),
     [
