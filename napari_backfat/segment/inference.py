@@ -114,3 +114,36 @@ def _rescale(window: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
         matrix = interpolation_matrix(np.clip(position, 0, n - 1), n, 1 / zoom)
         out.append(matrix)
     return np.asarray(out[0] @ window @ out[1].T, dtype=np.float32)
+
+
+def smooth_along(
+    probability: NDArray[np.float16], slab_mm: float, width_mm: float
+) -> NDArray[np.float16]:
+    """Let neighbouring slabs support each other: the network itself sees one slice at a time.
+
+    Parameters
+    ----------
+    probability : ndarray, shape (slabs, 9, Y, X), float16
+        Label probabilities.
+    slab_mm : float
+        Distance between slabs; far ones do not mix.
+    width_mm : float
+        Standard deviation of the Gaussian weights; 0 changes nothing.
+
+    Returns
+    -------
+    ndarray, shape (slabs, 9, Y, X), float16
+        The array itself or a new one.
+    """
+    weight = float(np.exp(-0.5 * (slab_mm / width_mm) ** 2)) if width_mm > 0 else 0.0
+    if len(probability) < 2 or weight < 0.01:
+        return probability
+    out = np.empty_like(probability)
+    last = len(probability) - 1
+    for i in range(len(probability)):
+        near = [j for j in (i - 1, i + 1) if 0 <= j <= last]
+        total = probability[i].astype(np.float32)
+        for j in near:
+            total += weight * probability[j]
+        out[i] = total / (1 + weight * len(near))
+    return out

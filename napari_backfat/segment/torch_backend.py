@@ -16,7 +16,7 @@ from napari_backfat.segment.backend import Segmentation
 from napari_backfat.segment.cleanup import clean
 from napari_backfat.segment.devices import check_memory, out_of_memory, resolve_device
 from napari_backfat.segment.flags import NOTHING_FOUND, quality_flags
-from napari_backfat.segment.inference import Pass, predict
+from napari_backfat.segment.inference import Pass, predict, smooth_along
 from napari_backfat.segment.localise import Place, locate
 from napari_backfat.segment.preprocess import (
     PlaneGrid,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _BATCH = 2  # slices at a time: small enough that cancelling answers within a second on a laptop
 _PASSES = (Pass(1.0, False), Pass(1.0, True), Pass(1.12, False), Pass(0.92, True))
+_ALONG_MM = 2.5
 _BASE_BYTES = 900_000_000  # torch, the two networks and their activations for one batch
 
 
@@ -53,10 +54,13 @@ class TorchBackend:
         Weights folder; the bundled one by default.
     passes : tuple of Pass
         Test-time flips and zooms that are averaged.
+    along_mm : float
+        How far neighbouring slices support each other, see `smooth_along`.
     """
 
     folder: Path = BUNDLED
     passes: tuple[Pass, ...] = _PASSES
+    along_mm: float = _ALONG_MM
 
     @property
     def name(self) -> str:
@@ -111,6 +115,7 @@ class TorchBackend:
 
         probabilities = yield from self._outline(weights, fine, slabs, scan, place, device)
         window, spread, fine_grid = probabilities
+        window = smooth_along(window, slab_mm, self.along_mm)
         muscle, confidence, doubt = yield from _to_scan(
             window, spread, fine_grid, place, to_slabs, scan
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STAGES = ("coarse", "fine")
 _SHARES = {
     "coarse": {"lumbar": 0.50, "phantom": 0.20, "trunk": 0.12, "negative": 0.18},
-    "fine": {"lumbar": 0.69, "phantom": 0.22, "trunk": 0.06, "negative": 0.03},
+    "fine": {"lumbar": 0.56, "phantom": 0.35, "trunk": 0.06, "negative": 0.03},
 }
 
 

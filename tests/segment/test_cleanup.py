@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle, Side
-from napari_backfat.segment.cleanup import clean, fill_holes, fix_sides, midline, remove_islands
+from napari_backfat.segment.cleanup import (
+    clean,
+    fill_holes,
+    fix_sides,
+    merge_plane_islands,
+    midline,
+    remove_islands,
+)
 
 SPACING = (4.0, 1.5, 1.5)
 
@@ -63,6 +70,16 @@ def test_an_island_inside_another_muscle_becomes_that_muscle() -> None:
     assert muscle[2, 30, 78] == Muscle.ERECTOR_SPINAE_LEFT
     inside[2, 30, 78] = Muscle.MULTIFIDUS_LEFT
     np.testing.assert_array_equal(remove_islands(inside, SPACING), muscle)
+
+
+def test_a_part_within_another_muscle_goes_to_it_slice_by_slice() -> None:
+    muscle = back()
+    damaged = muscle.copy()
+    damaged[:, 26:34, 64:68] = Muscle.ERECTOR_SPINAE_LEFT  # 3D-connected through all slices
+    np.testing.assert_array_equal(merge_plane_islands(damaged, SPACING), muscle)
+    apart = back()
+    apart[1, 28:32][apart[1, 28:32] == Muscle.PSOAS_MAJOR_LEFT] = 0  # two halves of like size
+    np.testing.assert_array_equal(merge_plane_islands(apart, SPACING), apart)
 
 
 def test_holes_are_filled_but_other_muscles_are_not_painted_over() -> None:
