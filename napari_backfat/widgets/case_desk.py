@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_backfat.io.inputs import InputsChanged
-from napari_backfat.io.naming import find_partner
+from napari_backfat.io.naming import find_partner, guess_contrast
 from napari_backfat.io.pairing import PairingNeedsConsent
 from napari_backfat.io.scan import RolesNeeded
 from napari_backfat.model.errors import BackfatError
@@ -95,6 +95,11 @@ class CaseDesk(QObject):
                 "or fat partner. Open both, so that fat fractions can be measured?",
             ):
                 files.append(str(partner))
+            elif guess_contrast(files[0]) is Contrast.UNKNOWN:
+                shown = self.dialogs.contrast(files[0])
+                if shown is None:
+                    return
+                contrasts = [shown]
         self.message.emit("")
         job = self._asking(files, contrasts, accept_mismatch)
         self.jobs.start("Opening the scan", job, self._on_loaded)

@@ -7,9 +7,20 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QWidget
 
+from napari_backfat.model.volume import Contrast
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_CONTRASTS = {
+    "T2-weighted": Contrast.T2W,
+    "T1-weighted": Contrast.T1W,
+    "Dixon water": Contrast.WATER,
+    "Dixon fat": Contrast.FAT,
+    "in-phase": Contrast.IN_PHASE,
+    "opposed-phase": Contrast.OPPOSED_PHASE,
+    "something else (muscle volumes only)": Contrast.UNKNOWN,
+}
 _IMAGES = "NIfTI images (*.nii *.nii.gz);;All files (*)"
 
 
@@ -56,6 +67,20 @@ class Dialogs:
         return {button.Save: "save", button.Discard: "discard"}.get(
             QMessageBox.StandardButton(answer), "cancel"
         )
+
+    def contrast(self, path: str) -> Contrast | None:
+        """Ask what a single image shows; None cancels."""
+        names = list(_CONTRASTS)
+        name, agreed = QInputDialog.getItem(
+            self._parent,
+            "What does this image show?",
+            f"The name of {Path(path).name} does not tell its contrast, which decides how fat and "
+            "lean are told apart.",
+            names,
+            0,
+            False,
+        )
+        return _CONTRASTS[name] if agreed else None
 
     def water_image(self, paths: Sequence[str]) -> str | None:
         """Ask which of two images is the water image; None cancels."""

@@ -19,7 +19,7 @@ from napari_backfat.measure.table import MEASURES, Measure, cut_note, present, v
 from napari_backfat.model.anatomy import MUSCLES, Muscle, MuscleGroup, Side
 
 if TYPE_CHECKING:
-    from napari_backfat.model.results import Measurement, MuscleMeasure
+    from napari_backfat.model.results import Asymmetry, Measurement, MuscleMeasure
 
 _HEADER_ROWS = 2
 _NAME_COLUMN = 0
@@ -72,7 +72,7 @@ class MeasurementPanel(QTableWidget):
         rows.setDefaultSectionSize(21)
         header.setMinimumSectionSize(30)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        for column, width in ((_NAME_COLUMN, 152), (_ASYMMETRY_COLUMN, 78)):
+        for column, width in ((_NAME_COLUMN, 152), (_ASYMMETRY_COLUMN, 104)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             header.resizeSection(column, width)
         self._fill_frame()
@@ -154,12 +154,10 @@ class MeasurementPanel(QTableWidget):
                 for number, measure in enumerate(MEASURES):
                     self._set_triple(row, 1 + 3 * number, measure, former, mine)
             for number, group in enumerate(MuscleGroup):
-                entry = now.asymmetry[group] if now is not None else None
-                text = "\N{EM DASH}"
-                if entry is not None:
-                    larger = entry.larger.value[0].upper() + " " if entry.larger else ""
-                    text = f"{larger}+{entry.percent:.1f} %"
-                self._cell(_HEADER_ROWS + 2 * number, _ASYMMETRY_COLUMN).setText(text)
+                mine_asymmetry = now.asymmetry[group] if now is not None else None
+                former_asymmetry = ai.asymmetry[group] if ai is not None else None
+                text = _asymmetry_text(mine_asymmetry, former_asymmetry)
+                self._set_text(_HEADER_ROWS + 2 * number, _ASYMMETRY_COLUMN, text)
         finally:
             self.setUpdatesEnabled(True)
 
@@ -208,6 +206,27 @@ class MeasurementPanel(QTableWidget):
         measure = _row_of(self._now, muscle)
         if measure is not None and measure.max_csa_slice is not None:
             self.slice_requested.emit(measure.max_csa_slice)
+
+
+def _asymmetry_text(now: Asymmetry | None, ai: Asymmetry | None) -> str:
+    """Return "R 4.1 % (AI R 3.9)" and, below it, the difference; a dash where there is none."""
+    if now is None:
+        return "\N{EM DASH}"
+    text = f"{_larger(now)}{now.percent:.1f} %"
+    if ai is None:
+        return text
+    # The sign of a difference needs one direction: towards the patient's right.
+    change = _signed(now) - _signed(ai)
+    shown = format_number(change, 1, signed=True)
+    return f"{text} (AI {_larger(ai)}{ai.percent:.1f})\nΔ {shown} to R"
+
+
+def _larger(asymmetry: Asymmetry) -> str:
+    return asymmetry.larger.value[0].upper() + " " if asymmetry.larger else ""
+
+
+def _signed(asymmetry: Asymmetry) -> float:
+    return -asymmetry.percent if asymmetry.larger is Side.LEFT else asymmetry.percent
 
 
 def _row_of(measurement: Measurement | None, muscle: Muscle | None) -> MuscleMeasure | None:

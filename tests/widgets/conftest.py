@@ -48,6 +48,10 @@ class Answers:
     def images(self) -> list[str]:
         return self.chosen_images
 
+    def contrast(self, path: str) -> Contrast | None:
+        self.asked.append("contrast")
+        return Contrast.T2W
+
     def water_image(self, paths: list[str]) -> str | None:
         self.asked.append("water")
         return paths[0]

@@ -14,6 +14,7 @@ from qtpy.QtGui import QDropEvent
 from napari_backfat.model.anatomy import Muscle, TissueCode
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
+from napari_backfat.model.volume import Contrast
 from napari_backfat.segment import backend as backends
 from napari_backfat.segment.backend import QualityFlag, Segmentation
 from tests.phantom import make_case
@@ -35,9 +36,9 @@ class ThresholdBackend:
     name = "threshold 1"
 
     def __init__(
-        self, pause_s: float = 0.0, error: Exception | None = None, stops_at: int = 2
+        self, pause_s: float = 0.0, error: Exception | None = None, share: float = 0.6
     ) -> None:
-        self._pause_s, self._error, self._stops_at = pause_s, error, stops_at
+        self._pause_s, self._error, self._share = pause_s, error, share
 
     def run(self, scan: Scan, device: str) -> Generator[Progress, None, Segmentation]:
         began = time.monotonic()
@@ -45,11 +46,11 @@ class ThresholdBackend:
         muscle = np.zeros(voxels.shape, np.uint8)
         half = voxels.shape[2] // 2
         for z, plane in enumerate(voxels):
-            if self._error is not None and z == self._stops_at:
+            if self._error is not None and z == 2:
                 raise self._error
             yield Progress(z / len(voxels), f"slice {z}")
             time.sleep(self._pause_s)
-            bright = plane > 0.6 * voxels.max()
+            bright = plane > self._share * voxels.max()
             muscle[z, :, :half][bright[:, :half]] = Muscle.ERECTOR_SPINAE_RIGHT
             muscle[z, :, half:][bright[:, half:]] = Muscle.ERECTOR_SPINAE_LEFT
         yield Progress(1.0, "done")
@@ -301,6 +302,31 @@ def test_single_image_offers_its_partner(window: Window, tmp_path: Path) -> None
     wait_for(lambda: review.session.case is not None)
     assert answers.asked == ["Second Dixon image"]
     assert review.session.case.scan.is_dixon
+
+
+def test_single_image_of_unknown_contrast_is_asked(
+    window: Window, tmp_path: Path, use_backend: Callable[[ThresholdBackend], None]
+) -> None:
+    use_backend(ThresholdBackend(share=0.2))
+    _, review = window
+    answers = review.desk.dialogs
+    made = make_case((5, 40, 64), pattern="voxels", contrast=Contrast.T2W, noise=10.0)
+    volume = made.scan.images[0]
+    path = tmp_path / "series9.nii.gz"
+    array = np.ascontiguousarray(volume.file_grid.to_file(volume.voxels))
+    nib.Nifti1Image(array, volume.file_grid.affine).to_filename(path)
+    review.desk.open_scan([path])
+    wait_for(lambda: review.session.case is not None)
+    assert answers.asked == ["contrast"]
+    case = review.session.case
+    assert case.scan.images[0].contrast is Contrast.T2W
+    assert not review.brush_panel.threshold.isEnabled()
+    review.run_ai()
+    wait_for(lambda: case.ai is not None)
+    assert review.brush_panel.threshold.isEnabled()
+    assert case.measurement.total.fat_ml > 0
+    assert case.measurement.total.mean_fat_fraction is None
+    assert "fat map" in review.view_panel.image_buttons
 
 
 def test_closed_review_leaves_nothing_behind(bench: Bench) -> None:
