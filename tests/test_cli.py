@@ -180,10 +180,10 @@ def test_patient_and_levels_reach_the_risk(dixon: list[str], tmp_path: Path) -> 
 
 
 def test_nothing_found_is_exit_3_and_a_folder_all_the_same(tmp_path: Path) -> None:
-    empty = make_case(SHAPE, fat_fraction=1.0)  # fat only: nothing lean to find
-    water, fat = write_images(tmp_path / "scan", empty)
+    empty = make_case(SHAPE, fat_fraction=1.0, contrast=Contrast.T1W)  # nothing lean to find
+    (image,) = write_images(tmp_path / "scan", empty)
     out = tmp_path / "case"
-    result = run("analyze", "--water", water, "--fat", fat, "--out", out)
+    result = run("analyze", "--image", image, "--contrast", "t1w", "--out", out)
     assert result.exit_code == 3
     assert "No paraspinal muscles were found" in result.stderr
     assert all((out / name).is_file() for name in PROMISED)

@@ -116,7 +116,7 @@ class ReviewSession:
         yield Progress(0.7, "Computing the fat map")
         files = opened.files
         basis = files.ai_muscles if files.ai_muscles is not None else files.muscles
-        fat_map = fat_map_of(opened.scan, basis)
+        fat_map = fat_map_of(opened.scan, basis, files.provenance.get("fat_map"))
         return Loaded(opened.scan, fat_map, files, str(folder), opened.notes)
 
     def accept_loaded(self, loaded: Loaded) -> Case:

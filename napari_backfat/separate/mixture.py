@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from napari_backfat.model.fat_map import FatMap, FatMapKind
 from napari_backfat.model.volume import Contrast
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
-    from sklearn.mixture import GaussianMixture
 
     from napari_backfat.model.volume import Volume
 
@@ -39,7 +40,7 @@ FAT_IS_BRIGHT = {
 
 
 def mixture_map(volume: Volume, muscle: NDArray[np.uint8], seed: int = 0) -> FatMap:
-    """Return the probability of the fat component for every voxel inside a muscle.
+    """Return the probability that a voxel of muscle is fat, by its intensity.
 
     A Gaussian mixture with three components (lean, intermediate, fat) is fitted to the muscle
     voxels of the whole case. Three components agreed best with Dixon in 30 people with back pain
@@ -62,9 +63,9 @@ def mixture_map(volume: Volume, muscle: NDArray[np.uint8], seed: int = 0) -> Fat
     Returns
     -------
     FatMap
-        Undefined everywhere, with the reason in its notes, if the contrast does not order fat and
-        muscle, if there are too few muscle voxels, or if their intensities form one class only
-        (Bayesian information criterion).
+        Defined wherever there is signal, so that a muscle can be grown; undefined everywhere, with
+        the reason in its notes, if the contrast does not order fat and muscle, if there are too few
+        muscle voxels, or if their intensities form one class only (Bayesian information criterion).
     """
     shape = volume.voxels.shape
     bright = FAT_IS_BRIGHT.get(volume.contrast)
@@ -74,80 +75,112 @@ def mixture_map(volume: Volume, muscle: NDArray[np.uint8], seed: int = 0) -> Fat
             f"Fat and lean cannot be told apart on one image of contrast "
             f"'{volume.contrast.value}'; muscle volumes are valid, fat volumes are left blank.",
         )
-    inside = np.flatnonzero(muscle)
-    if inside.size < _MIN_VOXELS:
-        return FatMap.undefined(
-            shape, "Too few muscle voxels to tell fat from lean; segment the muscles first."
-        )
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import GaussianMixture
+    fitted = _fit(volume.voxels[(muscle > 0) & (volume.voxels > 0)], bright, seed)
+    if isinstance(fitted, str):
+        return FatMap.undefined(shape, fitted)
+    _log.info("mixture %s", fitted)
+    return map_of_fit(volume, fitted)
 
-    intensities = volume.voxels.ravel()[inside].astype(np.float64)
-    rng = np.random.default_rng(seed)
-    chosen = intensities[rng.permutation(inside.size)[:_SAMPLE], None]
-    if np.unique(chosen).size <= COMPONENTS:
-        return FatMap.undefined(shape, _ONE_CLASS)
-    # Quantile starts put one component on each part of the histogram, whatever its skew.
-    start = np.quantile(chosen, [0.3, 0.7, 0.97])[:, None]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        model = GaussianMixture(COMPONENTS, means_init=start, random_state=seed).fit(chosen)
-        single = GaussianMixture(1, random_state=seed).fit(chosen)
-    if single.bic(chosen) - model.bic(chosen) < _BIC_GAIN:
-        return FatMap.undefined(shape, _ONE_CLASS)
+
+def map_of_fit(volume: Volume, parameters: Mapping[str, Any]) -> FatMap:
+    """Return the map of an earlier fit, to the last bit.
+
+    A saved case is opened with the fit it was saved with: its muscles may have been corrected
+    since, and a new fit in them would move every voxel's value.
+
+    Parameters
+    ----------
+    volume : Volume
+        The image that was fitted, axes (Z, Y, X).
+    parameters : mapping
+        `FatMap.parameters` of the earlier map.
+
+    Returns
+    -------
+    FatMap
+        Defined wherever there is signal, so that a muscle can be grown.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If the parameters are not those of such a fit.
+    """
+    grid, curve = _curve(parameters, FAT_IS_BRIGHT[volume.contrast])
+    probability = np.empty(volume.voxels.shape, np.float32)
+    for z, plane in enumerate(volume.voxels):
+        probability[z] = np.where(plane > 0, np.interp(plane, grid, curve), np.nan)
     notes = [
         "Fat is the brightest (or, on water images, darkest) intensity class: an estimate, not a "
         "fat fraction.",
         "Psoas fat is not reliable on a single contrast (NASSJ 2024;17:100313).",
     ]
-    if any(issubclass(w.category, ConvergenceWarning) for w in caught):
+    if not parameters["converged"]:
         notes.append("The mixture fit did not converge; check the fat mask by eye.")
-    order = np.argsort(model.means_.ravel())
-    fat = _fat_components(model, bright)
-    probability = np.full(muscle.size, np.nan, np.float32)
-    probability[inside] = _monotone(intensities, model, fat, bright)
-    _log.info("mixture means %s", model.means_.ravel()[order])
     return FatMap.from_values(
-        probability.reshape(shape),
+        probability,
         FatMapKind.MIXTURE,
         f"Gaussian mixture, {COMPONENTS} components, probability of the fat class",
-        {
-            "components": COMPONENTS,
-            "means": [float(m) for m in model.means_.ravel()[order]],
-            "weights": [float(w) for w in model.weights_[order]],
-            "fat_components": len(fat),
-            "seed": seed,
-        },
+        dict(parameters),
         tuple(notes),
     )
 
 
-def _fat_components(model: GaussianMixture, bright: bool) -> list[int]:
-    """Return the components that count as fat: the outer one, and what lies nearer to it."""
-    towards_fat = model.means_.ravel() if bright else -model.means_.ravel()
-    middle = (towards_fat.min() + towards_fat.max()) / 2
-    return [int(i) for i in np.flatnonzero(towards_fat > middle)]
+def _fit(intensities: NDArray[np.float32], bright: bool, seed: int) -> dict[str, Any] | str:
+    """Fit the mixture; returns its parameters, or the reason why there is none."""
+    if intensities.size < _MIN_VOXELS:
+        return "Too few muscle voxels to tell fat from lean; segment the muscles first."
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    rng = np.random.default_rng(seed)
+    chosen = intensities[rng.permutation(intensities.size)[:_SAMPLE], None].astype(np.float64)
+    if np.ptp(chosen) == 0:
+        return _ONE_CLASS
+    # Quantile starts put one component on each part of the histogram, whatever its skew.
+    start = np.quantile(chosen, [0.3, 0.7, 0.97])[:, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it becomes a note
+        model = GaussianMixture(COMPONENTS, means_init=start, random_state=seed).fit(chosen)
+        single = GaussianMixture(1, random_state=seed).fit(chosen)
+    if single.bic(chosen) - model.bic(chosen) < _BIC_GAIN:
+        return _ONE_CLASS
+    order = np.argsort(model.means_.ravel())
+    means = model.means_.ravel()[order]
+    # The outer component is fat, and so is the middle one if it lies nearer to it.
+    nearer_the_bright_end = means > (means[0] + means[-1]) / 2
+    return {
+        "components": COMPONENTS,
+        "means": [float(m) for m in means],
+        "sds": [float(v) for v in np.sqrt(model.covariances_.ravel()[order])],
+        "weights": [float(w) for w in model.weights_[order]],
+        "fat_components": int((nearer_the_bright_end if bright else ~nearer_the_bright_end).sum()),
+        "range": [float(intensities.min()), float(intensities.max())],
+        "converged": bool(model.converged_),
+        "seed": seed,
+    }
 
 
-def _monotone(
-    intensities: NDArray[np.float64],
-    model: GaussianMixture,
-    fat: list[int],
-    bright: bool,
-) -> NDArray[np.float32]:
-    """Probability of the fat class as a function that never falls towards fat.
+def _curve(
+    parameters: Mapping[str, Any], bright: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probability of the fat class over intensity, a function that never falls towards fat.
 
-    With unequal variances the raw posterior of the fat class can drop again beyond its mean,
-    so that the fattest voxels would turn lean; the running maximum prevents it.
+    With unequal variances the raw posterior of the fat class can drop again beyond its mean, so
+    that the fattest voxels would turn lean; the running maximum prevents it.
     """
-    grid = np.linspace(intensities.min(), intensities.max(), 1024)
-    posterior = model.predict_proba(grid[:, None])[:, fat].sum(axis=1)
+    means, sds, weights = (np.array(parameters[k], float) for k in ("means", "sds", "weights"))
+    low, high = parameters["range"]
+    grid = np.linspace(low, high, 1024)
+    log_density = np.log(weights / sds) - 0.5 * ((grid[:, None] - means) / sds) ** 2
+    # The largest term is taken out, so that far from every mean it is not 0 / 0.
+    density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+    number = int(parameters["fat_components"])
+    fat = density[:, -number:] if bright else density[:, :number]
+    posterior = fat.sum(axis=1) / density.sum(axis=1)
     sign = 1.0 if bright else -1.0
-    leanest = float((sign * model.means_).min())
     # A wide fat class can also win below the lean mean, where nothing is fat.
-    posterior[sign * grid <= leanest] = 0.0
+    posterior[sign * grid <= (sign * means).min()] = 0.0
     order = np.argsort(sign * grid)
     curve = np.empty_like(posterior)
     curve[order] = np.maximum.accumulate(posterior[order])
-    probability: NDArray[np.float32] = np.interp(intensities, grid, curve).astype(np.float32)
-    return probability
+    return grid, curve

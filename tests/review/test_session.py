@@ -312,6 +312,29 @@ def test_single_contrast_with_masks_from_elsewhere(t1: list[Path]) -> None:
     assert counts_are_right(case)
 
 
+def test_corrected_masks_from_elsewhere_open_again_with_their_fat_map(
+    t1: list[Path], tmp_path: Path
+) -> None:
+    """The fit belongs to the masks as they came; the corrected ones must not be fitted anew."""
+    session, case = opened(t1)
+    muscle = np.zeros(SHAPE, np.uint8)
+    muscle[:, 8:32, 36:60] = LEFT
+    session.accept_muscles(muscle)
+    case.masks.muscle[:, 2:12, 5:30] = RIGHT  # a part that the fit has not seen
+    case.masks.muscle[3:, 20:, :] = 0
+    case.masks.sync(author=Author.BRUSH)
+    case.masks.finish_step("brush")
+    assert case.measurement is not None
+    assert case.measurement.muscles[RIGHT].undefined_ml == 0
+    session.save(tmp_path / "case")
+    _, again = reopened(tmp_path / "case")
+    assert np.array_equal(again.masks.fat_map.codes, case.masks.fat_map.codes)
+    for threshold in (0.5, 0.1, 0.9):
+        for masks in (case.masks, again.masks):
+            masks.set_threshold(threshold)
+        assert np.array_equal(again.masks.tissue, case.masks.tissue)
+
+
 # ---------------------------------------------------------------------- save and open again
 
 
