@@ -130,10 +130,6 @@ class Masks:
         """Return where tissue was painted by a person, bool (Z, Y, X)."""
         return self.tissue >= HAND
 
-    def tissue_on_disk(self) -> NDArray[np.uint8]:
-        """Return the tissue map with `Tissue` ids 0, 1, 2 only, uint8 (Z, Y, X)."""
-        return np.where(self.tissue >= HAND, self.tissue - 2, self.tissue).astype(np.uint8)
-
     def ruled_tissue(self, muscle: NDArray[np.uint8], z: int) -> NDArray[np.uint8]:
         """Return what the rule alone says inside a muscle map of slice `z`, uint8 (Y, X)."""
         rule = apply_rule(self._fat_map.codes[z], self._fat_from)
@@ -251,8 +247,7 @@ class Masks:
         plane = self.geometry.shape[1] * self.geometry.shape[2]
         self.ledger.move(index // plane, old, new, self._fat_map.codes.ravel()[index])
         if record:
-            # Outside muscles the tissue part of a code is free: there history keeps the remembered
-            # mark, so that undo also takes back what was painted on a voxel that it removes.
+            # Outside muscles a code's tissue part is free: history keeps the remembered mark there.
             before = np.where(old < N_TISSUE_CODES, remembered[real], old)
             after = np.where(new < N_TISSUE_CODES, self._hand.ravel()[index], new)
             self.history.record(index, before, after)
