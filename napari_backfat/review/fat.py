@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from napari_backfat.model.fat_map import FatMap, FatMapKind
@@ -11,8 +12,6 @@ from napari_backfat.separate.dixon import fat_fraction
 from napari_backfat.separate.mixture import map_of_fit, mixture_map
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -44,7 +43,7 @@ def fat_map_of(
     water, fat = scan.image(Contrast.WATER), scan.image(Contrast.FAT)
     if water is not None and fat is not None:
         return fat_fraction(water, fat)
-    if earlier is not None and earlier.get("kind") == FatMapKind.MIXTURE.value:
+    if isinstance(earlier, Mapping) and earlier.get("kind") == FatMapKind.MIXTURE.value:
         try:
             return map_of_fit(scan.images[0], earlier["parameters"])
         except (KeyError, TypeError, ValueError):

@@ -42,6 +42,7 @@ class Live:
         for signal, slot in self._connections:
             signal.connect(slot)
         self.update()
+        self._on_ai(case.ai)
 
     def stop(self) -> None:
         """Follow no longer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import importlib.metadata
 import platform
 from dataclasses import dataclass
@@ -14,17 +13,12 @@ from psygnal import Signal
 from napari_backfat import __version__
 from napari_backfat.io.scan import open_scan
 from napari_backfat.io.session import CaseFiles, open_case, save_case
-from napari_backfat.measure.quantify import quantify
 from napari_backfat.measure.table import tidy_rows
-from napari_backfat.model.case import AiResult, Case
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.model.ledger import Ledger, joint_code
-from napari_backfat.model.levels import SpineRange
-from napari_backfat.model.masks import Masks
-from napari_backfat.model.patient import Patient
 from napari_backfat.model.progress import Progress
 from napari_backfat.review.fat import fat_map_of
 from napari_backfat.review.live import Live
+from napari_backfat.review.restore import ai_result, case_of, now
 from napari_backfat.risk.model import DEFAULT_MODEL, MODELS
 
 if TYPE_CHECKING:
@@ -33,8 +27,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_backfat.model.case import Case
     from napari_backfat.model.fat_map import FatMap
+    from napari_backfat.model.levels import SpineRange
     from napari_backfat.model.masks import Change
+    from napari_backfat.model.patient import Patient
     from napari_backfat.model.volume import Contrast, Scan
     from napari_backfat.risk.model import RiskModel
     from napari_backfat.segment.backend import Segmentation
@@ -120,45 +117,19 @@ class ReviewSession:
         return Loaded(opened.scan, fat_map, files, str(folder), opened.notes)
 
     def accept_loaded(self, loaded: Loaded) -> Case:
-        """Make the case of what was read; the case that was open is closed."""
+        """Make the case of what was read; the case that was open is closed.
+
+        Raises
+        ------
+        BackfatError
+            If a saved case is damaged; the case that was open stays open.
+        """
+        case, provenance = case_of(loaded)  # before anything is closed: it may be damaged
         self.close()
-        files = loaded.files
-        masks = Masks(loaded.scan.geometry, loaded.fat_map, files.threshold if files else 0.5)
-        case = Case(loaded.scan, masks)
-        self._provenance = {"created": _now(), "saves": 0, "edits_before": 0}
-        if files is not None:
-            masks.replace(files.muscles, files.tissue, label="open")
-            masks.history.clear()
-            case.patient = Patient.parse(files.patient)
-            self._restore(case, files)
-        masks.edits = 0
-        self.case = case
+        self.case, self._provenance = case, provenance
         self._live = Live(case, self.risk_model)
-        if files is not None and files.ai_muscles is not None and files.ai_tissue is not None:
-            details = files.provenance.get("ai") or {}
-            case.ai = _ai_result(
-                masks,
-                files.ai_muscles,
-                files.ai_tissue,
-                float(details.get("threshold", files.threshold)),
-                details,
-            )
-        case.folder = loaded.folder
-        case.saved = True
         self.opened.emit(case)
         return case
-
-    def _restore(self, case: Case, files: CaseFiles) -> None:
-        """Take over what an earlier save recorded about the work."""
-        record = files.provenance
-        self._provenance = {
-            "created": record.get("created", _now()),
-            "saves": int(record.get("saves", 0)),
-            "edits_before": int(record.get("edits", 0)),
-        }
-        levels = record.get("levels")
-        if levels:
-            case.levels = SpineRange(**levels)
 
     def close(self) -> None:
         """Forget the open case; saving it first is the caller's business."""
@@ -215,7 +186,7 @@ class ReviewSession:
         ruled = np.stack(
             [masks.ruled_tissue(plane, z) for z, plane in enumerate(segmentation.muscle)]
         )
-        case.ai = _ai_result(
+        case.ai = ai_result(
             masks,
             segmentation.muscle,
             ruled,
@@ -226,7 +197,7 @@ class ReviewSession:
                 "device": segmentation.device,
                 "seconds": round(segmentation.seconds, 2),
                 "threshold": masks.threshold,
-                "finished": _now(),
+                "finished": now(),
                 "flags": [
                     {
                         "muscle": f.muscle.name.lower() if f.muscle is not None else None,
@@ -336,7 +307,7 @@ class ReviewSession:
             "python": platform.python_version(),
             "packages": _package_versions(),
             "created": self._provenance["created"],
-            "saved": _now(),
+            "saved": now(),
             "saves": self._provenance["saves"] + 1,
             "edits": self._provenance["edits_before"] + masks.edits,
             "fat_map": {
@@ -367,23 +338,6 @@ def run_to_end(job: Generator[Progress, None, T]) -> T:
             return result
 
 
-def _ai_result(
-    masks: Masks,
-    muscle: NDArray[np.uint8],
-    tissue: NDArray[np.uint8],
-    threshold: float,
-    provenance: dict[str, Any],
-) -> AiResult:
-    muscle, tissue = muscle.copy(), tissue.copy()
-    muscle.setflags(write=False)
-    tissue.setflags(write=False)
-    ledger = Ledger(muscle.shape[0])
-    for z in range(muscle.shape[0]):
-        ledger.count_slice(z, joint_code(muscle[z], tissue[z]), masks.fat_map.codes[z])
-    measurement = quantify(ledger, masks.geometry, masks.fat_map.kind, threshold)
-    return AiResult(muscle, tissue, ledger, measurement, provenance)
-
-
 def _package_versions() -> dict[str, str]:
     versions = {}
     for name in _VERSIONED:
@@ -392,7 +346,3 @@ def _package_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

@@ -422,6 +422,53 @@ def test_changed_image_is_noticed(pair: list[Path], tmp_path: Path) -> None:
     assert loaded.notes
 
 
+LEVELS = {"first_level": "L1", "last_level": "L3", "first_slice": 0, "last_slice": 3}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"levels": {**LEVELS, "last_slice": 99}},
+        {"levels": {**LEVELS, "first_level": "T12"}},
+        {"levels": {**LEVELS, "more": 1}},
+        {"levels": [1]},
+        {"edits": "many"},
+        {"saves": None},
+        {"ai": [1]},
+        {"ai": {"threshold": "half"}},
+    ],
+    ids=str,
+)
+def test_damaged_record_is_one_sentence_and_the_open_case_stays(
+    pair: list[Path], tmp_path: Path, damage: dict
+) -> None:
+    folder = tmp_path / "case"
+    session, case = opened(pair)
+    run_ai(session)
+    session.save(folder)
+    record = read(folder, "provenance.json") | damage
+    (folder / "provenance.json").write_text(json.dumps(record))
+    loaded = run_to_end(session.open_case_job(folder))
+    with pytest.raises(BackfatError, match="provenance.json of the case"):
+        session.accept_loaded(loaded)
+    assert session.case is case
+    paint(case)
+    assert not case.saved  # and it still lives
+
+
+@pytest.mark.parametrize("record", [3, {}, {"kind": "fat class probability"}, None])
+def test_fat_map_that_cannot_be_restored_is_fitted_again(
+    t1: list[Path], tmp_path: Path, record: object
+) -> None:
+    session, case = opened(t1)
+    run_ai(session)
+    session.save(tmp_path / "case")
+    whole = read(tmp_path / "case", "provenance.json") | {"fat_map": record}
+    (tmp_path / "case" / "provenance.json").write_text(json.dumps(whole))
+    loaded = run_to_end(session.open_case_job(tmp_path / "case"))
+    assert np.array_equal(loaded.fat_map.codes, case.masks.fat_map.codes)
+
+
 def test_files_hold_the_numbers_of_the_case(pair: list[Path], tmp_path: Path) -> None:
     session, case = opened(pair)
     run_ai(session)

@@ -1,0 +1,114 @@
+"""Makes a case of what was read, and takes over what an earlier save recorded."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from napari_backfat.measure.quantify import quantify
+from napari_backfat.model.case import AiResult, Case
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.ledger import Ledger, joint_code
+from napari_backfat.model.levels import SpineRange
+from napari_backfat.model.masks import Masks
+from napari_backfat.model.patient import Patient
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_backfat.io.session import CaseFiles
+    from napari_backfat.review.session import Loaded
+
+
+def case_of(loaded: Loaded) -> tuple[Case, dict[str, Any]]:
+    """Make a case of a scan, or of a saved case.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        What was read.
+
+    Returns
+    -------
+    case : Case
+        Saved, without history.
+    provenance : dict
+        When the case was created, how often it was saved, and the edits of earlier sessions.
+
+    Raises
+    ------
+    BackfatError
+        If the records of a saved case are damaged.
+    """
+    files = loaded.files
+    masks = Masks(loaded.scan.geometry, loaded.fat_map, files.threshold if files else 0.5)
+    case = Case(loaded.scan, masks)
+    case.folder = loaded.folder
+    if files is None:
+        return case, {"created": now(), "saves": 0, "edits_before": 0}
+    masks.replace(files.muscles, files.tissue, label="open")
+    masks.history.clear()
+    masks.edits = 0
+    case.patient = Patient.parse(files.patient)
+    try:
+        provenance = _restore(case, files)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BackfatError(
+            f"provenance.json of the case {loaded.folder} is damaged; restore it from a backup."
+        ) from error
+    return case, provenance
+
+
+def _restore(case: Case, files: CaseFiles) -> dict[str, Any]:
+    record = files.provenance
+    levels = record.get("levels")
+    if levels:
+        case.levels = SpineRange(**levels)
+        depth = case.scan.geometry.shape[0]
+        if case.levels.last_slice >= depth:
+            raise ValueError(f"slice {case.levels.last_slice} of {depth}")
+    if files.ai_muscles is not None and files.ai_tissue is not None:
+        details = record.get("ai") or {}
+        threshold = float(details.get("threshold", files.threshold))
+        case.ai = ai_result(case.masks, files.ai_muscles, files.ai_tissue, threshold, details)
+    return {
+        "created": str(record.get("created", now())),
+        "saves": int(record.get("saves", 0)),
+        "edits_before": int(record.get("edits", 0)),
+    }
+
+
+def ai_result(
+    masks: Masks,
+    muscle: NDArray[np.uint8],
+    tissue: NDArray[np.uint8],
+    threshold: float,
+    provenance: dict[str, Any],
+) -> AiResult:
+    """Count and measure the AI's masks.
+
+    Parameters
+    ----------
+    masks : Masks
+        Gives grid and fat map.
+    muscle, tissue : ndarray, shape (Z, Y, X), uint8
+        `Muscle` ids and `TissueCode` values; copied.
+    threshold : float
+        In force when the AI ran, 0..1.
+    provenance : dict
+        As in `AiResult`.
+    """
+    muscle, tissue = muscle.copy(), tissue.copy()
+    muscle.setflags(write=False)
+    tissue.setflags(write=False)
+    ledger = Ledger(muscle.shape[0])
+    for z in range(muscle.shape[0]):
+        ledger.count_slice(z, joint_code(muscle[z], tissue[z]), masks.fat_map.codes[z])
+    measurement = quantify(ledger, masks.geometry, masks.fat_map.kind, threshold)
+    return AiResult(muscle, tissue, ledger, measurement, provenance)
+
+
+def now() -> str:
+    """Return the present time in UTC, ISO 8601 to the second."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
