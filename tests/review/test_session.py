@@ -449,7 +449,7 @@ def test_damaged_record_is_one_sentence_and_the_open_case_stays(
     record = read(folder, "provenance.json") | damage
     (folder / "provenance.json").write_text(json.dumps(record))
     loaded = run_to_end(session.open_case_job(folder))
-    with pytest.raises(BackfatError, match="provenance.json of the case"):
+    with pytest.raises(BackfatError, match=r"provenance\.json of the case"):
         session.accept_loaded(loaded)
     assert session.case is case
     paint(case)
