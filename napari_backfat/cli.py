@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from enum import StrEnum
 from pathlib import Path
@@ -88,6 +89,7 @@ def analyze(
     with _reporting():
         session = _open(water, fat, image, contrast, accept_mismatch)
         _prepare(session, patient, levels, threshold)
+        _check_writable(out)  # before the long part, not after it
         session.accept_segmentation(_with_bar(session.segment_job(device=device)))
         found = _finish(session, out)
     if not found:
@@ -174,6 +176,20 @@ class _reporting:
 def _say(text: str, console: Console = _console) -> None:
     """Print a sentence as it is: paths may hold brackets, and other programs read the lines."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _check_writable(folder: Path) -> None:
+    """Try to write where the case folder is or will be, so that a wrong place is noticed early."""
+    from napari_backfat.io.atomic import explain
+
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise explain(error, folder) from error
 
 
 def _open(

@@ -498,3 +498,14 @@ def test_bundled_network_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for muscle in (Muscle.ERECTOR_SPINAE_LEFT, Muscle.ERECTOR_SPINAE_RIGHT):
         a, b = found == muscle, truth == muscle
         assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.6
+
+
+def test_unwritable_folder_is_noticed_before_the_network_runs(
+    dixon: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setitem(backends.BACKENDS, "bundled", lambda: started.append("started"))
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    refused(run("analyze", *dixon, "--out", blocked / "case"), "could not be saved")
+    assert not started

@@ -126,9 +126,15 @@ def summary_lines(estimate: RiskEstimate) -> list[str]:
         lines.append(f"  against {estimate.relative.comparator}")
     lines.append(absolute_text(estimate.absolute))
     lines.append(prevalence_text(estimate.activity))
-    lines += [z_text(z) for z in estimate.z_scores]
+    reasons = {z.blank.text for z in estimate.z_scores if z.blank is not None}
+    if len(reasons) == 1:
+        lines.append(f"No Z scores. {reasons.pop()}")
+    else:
+        lines += [z_text(z) for z in estimate.z_scores]
     lines += [contribution_text(c) for c in estimate.contributions]
-    lines += [f"Not given: {r.text}" for r in estimate.refusals]
+    # One reason can leave several numbers blank; it is told once.
+    told = "\n".join(lines)
+    lines += [f"Not given: {r.text}" for r in estimate.refusals if r.text not in told]
     lines += [f"Note: {w.text}" for w in estimate.warnings]
     lines.append(estimate.disclaimer)
     return lines
