@@ -15,7 +15,7 @@ _PLACES = {"top": "top_center", "bottom": "bottom_center"} | {
     "left": "middle_left",
     "right": "middle_right",
 }
-_COLOR = "#FFE14D"
+_COLOR = "#F2B01E"
 
 
 class SideLetters:

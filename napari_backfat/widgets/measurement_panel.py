@@ -27,7 +27,7 @@ _ASYMMETRY_COLUMN = 1 + 3 * len(MEASURES)
 _N_COLUMNS = _ASYMMETRY_COLUMN + 1
 _N_ROWS = _HEADER_ROWS + len(MUSCLES) + 1
 # Blue and orange stay apart for colour-blind readers; the sign says the same.
-_MORE, _LESS = QColor("#FFB25C"), QColor("#7CC4FF")
+_MORE, _LESS = QColor("#E08A1E"), QColor("#4A9FE0")
 MINUS = "\N{MINUS SIGN}"
 
 

@@ -64,7 +64,7 @@ class PatientPanel(QWidget):
             form.addRow(label, box)
         self.problem = QLabel()
         self.problem.setWordWrap(True)
-        self.problem.setStyleSheet("color: #FFB25C;")
+        self.problem.setStyleSheet("color: #E08A1E;")
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.problem)

@@ -45,7 +45,7 @@ class RiskPanel(QWidget):
         self.probability_note = _note()
         self.activity = _note()
         self.warnings = _note()
-        self.warnings.setStyleSheet("color: #FFB25C; font-size: 11px;")
+        self.warnings.setStyleSheet("color: #E08A1E; font-size: 11px;")
         for label in (self.odds, self.probability):
             label.setStyleSheet("font-size: 16px; font-weight: bold;")
         disclaimer = _note(RESEARCH_USE_ONLY)
@@ -78,7 +78,7 @@ class RiskPanel(QWidget):
         inner.setLayout(columns)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         scroll.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -220,7 +220,7 @@ class ContributionChart(QWidget):
 
 def _heading(text: str) -> QLabel:
     label = QLabel(text)
-    label.setStyleSheet("font-weight: bold; font-size: 12px; color: #9FB4C7;")
+    label.setStyleSheet("font-weight: bold; font-size: 12px; color: #7F97AD;")
     return label
 
 
