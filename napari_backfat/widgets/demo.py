@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from napari_backfat.io.sample import sample_paths
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.levels import SpineRange
 from napari_backfat.model.patient import Patient
+from napari_backfat.review.autosave import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,9 +51,12 @@ def run_demo(out: Path | None = None, exit_after_screenshot: bool = False) -> Me
 
     sample = sample_paths()
     viewer = napari.Viewer(title="napari-backfat: synthetic sample case", show=True)
+    viewer.window.resize(*SIZE)
+    review = open_review_in(viewer)
+    if exit_after_screenshot:  # nobody is there to answer a question about earlier work
+        recovery = tempfile.TemporaryDirectory(prefix="backfat-demo-")
+        os.environ[FOLDER_VARIABLE] = recovery.name
     try:
-        viewer.window.resize(*SIZE)
-        review = open_review_in(viewer)
         review.desk.open_scan([sample.water, sample.fat])
         _wait(review, lambda: review.session.case is not None)
         case = review.session.case
@@ -74,6 +80,7 @@ def run_demo(out: Path | None = None, exit_after_screenshot: bool = False) -> Me
         return None
     finally:
         if exit_after_screenshot:
+            review.session.close()  # nobody is there to be asked about unsaved work
             viewer.close()
 
 

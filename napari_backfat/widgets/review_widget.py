@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QGroupBox, QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 from superqt.utils import create_worker
 
@@ -64,6 +64,7 @@ class ReviewWidget(QWidget):
         self.viewer = viewer
         self.session = ReviewSession()
         self.layers: CaseLayers | None = None
+        self._watched: QWidget | None = None
         self.jobs = JobRunner(self)
         self.scheduler = QtScheduler(self)
         self.case_panel = CasePanel()
@@ -321,6 +322,27 @@ class ReviewWidget(QWidget):
         self.scheduler.stop()
         self.tools.release_keys()
         self.session.close()
+        if self._watched is not None:
+            self._watched.removeEventFilter(self)
+            self._watched = None
+
+    def showEvent(self, event: Any) -> None:
+        """Watch the main window, whose closing must not lose work."""
+        super().showEvent(event)
+        window = self.window()
+        if window is not None and window is not self._watched:
+            self._watched = window
+            window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Ask about unsaved work before the main window closes; a cancelled close is no close."""
+        if event is not None and event.type() == QEvent.Type.Close and watched is self._watched:
+            self.jobs.cancel()
+            if not self.desk.may_leave_case():
+                event.ignore()
+                return True
+            self.close_review()
+        return False
 
     def event(self, event: QEvent | None) -> bool:
         """End the work when napari destroys the dock."""

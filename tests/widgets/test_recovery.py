@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import Qt
 
+from napari_backfat.io.session import open_case
 from napari_backfat.review import autosave
 from napari_backfat.review.autosave import find_recovery
 from tests.widgets.conftest import settle, wait_for
@@ -73,3 +74,22 @@ def test_a_saved_case_needs_no_copy(bench: Bench, tmp_path: object) -> None:
     wait_for(lambda: bench.case.saved)
     settle(0.1)
     assert find_recovery(scan) is None
+
+
+def test_closing_the_main_window_asks_and_can_be_cancelled(bench: Bench, tmp_path: object) -> None:
+    _paint(bench)
+    painted = bench.case.masks.muscle.copy()
+    window = bench.review.window()
+    assert window is not None
+    bench.answers.on_unsaved = "cancel"
+    assert not window.close()
+    assert window.isVisible()
+    assert np.array_equal(bench.case.masks.muscle, painted)
+    bench.answers.on_unsaved = "save"
+    bench.answers.chosen_folder = f"{tmp_path}/case"
+    case = bench.case
+    assert window.close()
+    assert case.saved
+    assert bench.review.session.case is None
+    saved = open_case(f"{tmp_path}/case")
+    assert np.array_equal(saved.files.muscles, painted)
