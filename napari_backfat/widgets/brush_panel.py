@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -22,9 +21,7 @@ from superqt import QLabeledDoubleSlider
 
 from napari_backfat.layers.colors import muscle_rgb, tissue_rgba
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from napari_backfat.widgets.buttons import STYLE, check_button
 
 _TOOLS = (
     ("paint", "Brush", "B", "Paint with the chosen muscle or tissue"),
@@ -37,8 +34,6 @@ _TISSUES = (
     (TissueCode.LEAN_BY_HAND, "Lean", "D", "Paint lean muscle by hand"),
 )
 _SHORT = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-_STYLE = "QToolButton { padding: 2px 3px; }"
-_STYLE += " QToolButton:checked { border: 2px solid #FFE14D; font-weight: bold; }"
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ class BrushPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setStyleSheet(_STYLE)
+        self.setStyleSheet(STYLE)
         self.paint_buttons: dict[tuple[str, int], QToolButton] = {}
         self.tool_buttons: dict[str, QToolButton] = {}
         layout = QVBoxLayout(self)
@@ -109,12 +104,12 @@ class BrushPanel(QWidget):
         grid.setSpacing(3)
         group = QButtonGroup(self)
         for column, (code, name, key, tip) in enumerate(_TISSUES):
-            button = _button(name, f"{tip} ({key})", QColor.fromRgbF(*tissue_rgba(code)[:3]))
+            button = check_button(name, f"{tip} ({key})", QColor.fromRgbF(*tissue_rgba(code)[:3]))
             self._add_paint_button(grid, group, button, code, 0, 2 * column, 2)
         for number, muscle in enumerate(MUSCLES):
             short = muscle.display_name.replace("Quadratus lumborum", "Quadratus l.")
             tip = f"Paint {muscle.display_name} ({number + 1})"
-            button = _button(short, tip, QColor.fromRgbF(*muscle_rgb(muscle)))
+            button = check_button(short, tip, QColor.fromRgbF(*muscle_rgb(muscle)))
             row, column = 1 + number // 2, 2 * (1 - number % 2)
             # The patient's right is at the left of the screen, as on the image.
             self._add_paint_button(grid, group, button, muscle, row, column, 2)
@@ -140,12 +135,12 @@ class BrushPanel(QWidget):
         row.setSpacing(3)
         group = self._tool_group = QButtonGroup(self)
         for mode, name, key, tip in _TOOLS:
-            button = _button(name, f"{tip} ({key})")
+            button = check_button(name, f"{tip} ({key})")
             group.addButton(button)
             self.tool_buttons[mode] = button
             button.clicked.connect(lambda _=False, m=mode: self.tool_chosen.emit(m))
             row.addWidget(button)
-        self.ball = _button("3D", "Ball instead of disc: paint into neighbouring slices too (T)")
+        self.ball = check_button("3D", "Ball instead of disc: paints neighbouring slices too (T)")
         self.ball.toggled.connect(self.ball_chosen)
         row.addWidget(self.ball)
         return row
@@ -249,27 +244,3 @@ class BrushPanel(QWidget):
     def show_message(self, text: str) -> None:
         """Show one sentence under the tools; an empty text clears it."""
         self.message.setText(text)
-
-
-def _button(text: str, tip: str, color: QColor | None = None) -> QToolButton:
-    button = QToolButton()
-    button.setText(text)
-    button.setToolTip(tip)
-    button.setCheckable(True)
-    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    policy = button.sizePolicy()
-    policy.setHorizontalPolicy(policy.Policy.Expanding)
-    button.setSizePolicy(policy)
-    if color is not None:
-        pixmap = QPixmap(12, 12)
-        pixmap.fill(color)
-        button.setIcon(QIcon(pixmap))
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-    return button
-
-
-def key_hints() -> Sequence[tuple[str, str]]:
-    """Return (key, meaning) of every shortcut, for the help page."""
-    keys = [(key, tip) for _, _, key, tip in _TOOLS] + [(key, tip) for _, _, key, tip in _TISSUES]
-    muscles = [(str(n), f"Paint {m.display_name}") for n, m in enumerate(MUSCLES, start=1)]
-    return [*keys, *muscles, ("T", "Ball or disc"), ("[ ]", "Smaller or larger brush")]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QGridLayout, QToolButton, QWidget
+
+from napari_backfat.widgets.buttons import STYLE, check_button
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,18 +40,15 @@ class ViewPanel(QWidget):
         self._grid.setSpacing(3)
         self.planes = QButtonGroup(self)
         self.images = QButtonGroup(self)
-        self.setStyleSheet(
-            "QToolButton { padding: 2px 3px; }"
-            " QToolButton:checked { border: 2px solid #FFE14D; font-weight: bold; }"
-        )
+        self.setStyleSheet(STYLE)
         self.plane_buttons: dict[str, QToolButton] = {}
         for column, name in enumerate(PLANES):
-            button = _button(name.capitalize(), f"Show the {name} plane ({_KEYS[name]})")
+            button = check_button(name.capitalize(), f"Show the {name} plane ({_KEYS[name]})")
             button.clicked.connect(lambda _=False, n=name: self.plane_chosen.emit(n))
             self.planes.addButton(button)
             self._grid.addWidget(button, 0, column)
             self.plane_buttons[name] = button
-        self.masks = _button("Masks", "Show or hide muscles and tissue (H)")
+        self.masks = check_button("Masks", "Show or hide muscles and tissue (H)")
         self.masks.setChecked(True)
         self.masks.toggled.connect(self.masks_toggled)
         self._grid.addWidget(self.masks, 0, 3)
@@ -63,7 +62,7 @@ class ViewPanel(QWidget):
             button.deleteLater()
         self.image_buttons = {}
         for column, name in enumerate(names):
-            button = _button(name.capitalize(), f"Show the {name} image (Q shows the next one)")
+            button = check_button(name.capitalize(), f"Show the {name} image (next one: Q)")
             button.clicked.connect(lambda _=False, n=name: self.image_chosen.emit(n))
             self.images.addButton(button)
             self._grid.addWidget(button, 1, column)
@@ -83,15 +82,3 @@ class ViewPanel(QWidget):
         for other, button in self.image_buttons.items():
             button.setChecked(other == name)
         self.images.setExclusive(True)
-
-
-def _button(text: str, tip: str) -> QToolButton:
-    button = QToolButton()
-    button.setText(text)
-    button.setToolTip(tip)
-    button.setCheckable(True)
-    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    policy = button.sizePolicy()
-    policy.setHorizontalPolicy(policy.Policy.Expanding)
-    button.setSizePolicy(policy)
-    return button
