@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_backfat.io.dicom_open import ENDINGS as DICOM_ENDINGS
+from napari_backfat.io.dicom_open import is_dicom, read_dicom
 from napari_backfat.io.nifti import Loaded, read_nifti
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
@@ -25,7 +27,8 @@ class Format:
     endings : tuple of str
         Endings of its file names, in lower case, for file dialogs.
     can_read : callable
-        Whether a path is of this format; looks at the name only, so that it may be asked often.
+        Whether a path is of this format; looks at the name and the first bytes at most, so that
+        it may be asked often.
     read : callable
         Read the path with a given contrast; raises `BackfatError`.
     """
@@ -42,6 +45,7 @@ def _has_nifti_ending(path: Path) -> bool:
 
 FORMATS: dict[str, Format] = {
     "nifti": Format("NIfTI image", (".nii", ".nii.gz"), _has_nifti_ending, read_nifti),
+    "dicom": Format("DICOM series", DICOM_ENDINGS, is_dicom, read_dicom),
 }
 """Every format by its short name; the first that can read a path is used."""
 
@@ -58,7 +62,7 @@ def read_image(path: str | Path, contrast: Contrast = Contrast.UNKNOWN) -> Loade
     Parameters
     ----------
     path : str or Path
-        Image file.
+        Image file, DICOM folder, or FOLDER#POSITION for one series of it.
     contrast : Contrast, optional
         What the image shows, if known.
 
@@ -78,6 +82,6 @@ def read_image(path: str | Path, contrast: Contrast = Contrast.UNKNOWN) -> Loade
         if not path.exists():
             raise BackfatError(f"There is no file {path}.")
         known = ", ".join(e for f in FORMATS.values() for e in f.endings)
-        what = "a folder" if path.is_dir() else "a file of a kind that cannot be opened"
-        raise BackfatError(f"{path} is {what}; choose an image file ({known}).")
+        what = "a saved case" if path.is_dir() else "a file of a kind that cannot be opened"
+        raise BackfatError(f"{path} is {what}; choose an image file ({known}) or a DICOM folder.")
     return chosen.read(path, contrast)

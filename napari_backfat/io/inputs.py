@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_backfat.io.dicom_open import find_series, is_dicom
 from napari_backfat.io.manifest import sha256_of
 from napari_backfat.io.tables import InputRecord
 from napari_backfat.model.errors import BackfatError
@@ -70,6 +71,8 @@ def find_inputs(
 ) -> tuple[list[Path], list[str]]:
     """Find recorded images, recognised by hash, and say what happened to them.
 
+    Of a DICOM folder the series with the recorded hash is found, whatever else lies in it now.
+
     Parameters
     ----------
     folder : Path
@@ -84,7 +87,7 @@ def find_inputs(
     Returns
     -------
     paths : list of Path
-        One per record, in their order.
+        One per record, in their order; FOLDER#POSITION for a DICOM series.
     notes : list of str
         Sentences on images that moved or changed.
 
@@ -94,6 +97,7 @@ def find_inputs(
         If an image is missing, or changed and not accepted.
     """
     paths, notes, missing, changed = [], [], [], []
+    known: dict[str, dict[str, str]] = {}
     for record in inputs:
         name = Path(record.path.replace("\\", "/")).name
         own = [Path(i) for i in images if Path(i).name == name]
@@ -105,10 +109,11 @@ def find_inputs(
             folder / name,
             folder.parent / name,
         ]
-        there = [c for c in candidates if c.is_file()]
-        same = next((c for c in there if sha256_of(c) == record.sha256), None)
-        if same is not None:
-            paths.append(same)
+        there = [c for c in dict.fromkeys(candidates) if c.is_file() or is_dicom(c)]
+        found = ((c, _as_recorded(c, record.sha256, known)) for c in there)
+        same, opened = next(((c, f) for c, f in found if f is not None), (None, None))
+        if same is not None and opened is not None:
+            paths.append(opened)
             if same.resolve() != Path(record.path):
                 notes.append(f"{name} was found at {same}; it was at {record.path}.")
             continue
@@ -124,3 +129,10 @@ def find_inputs(
     if missing or changed:
         raise InputsChanged(folder, missing, changed)
     return paths, notes
+
+
+def _as_recorded(candidate: Path, sha256: str, known: dict[str, dict[str, str]]) -> Path | None:
+    """Return what to open if a path holds the image of this hash, else None."""
+    if is_dicom(candidate):
+        return find_series(candidate, sha256, known)
+    return candidate if sha256_of(candidate) == sha256 else None

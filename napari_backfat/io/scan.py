@@ -6,6 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_backfat.io.dicom import read_series
+from napari_backfat.io.dicom_open import choose_series, is_dicom, role_at, series_at
 from napari_backfat.io.formats import read_image
 from napari_backfat.io.naming import guess_contrast
 from napari_backfat.io.pairing import pair_loaded
@@ -25,15 +27,18 @@ def open_scan(
     contrasts: Sequence[Contrast] | None = None,
     accept_mismatch: bool = False,
 ) -> Scan:
-    """Open one image, or the water and the fat image of a Dixon scan.
+    """Open one image, the water and the fat image of a Dixon scan, or a DICOM folder.
 
     Parameters
     ----------
     paths : sequence of str or Path
         One image, or several of which one is water and one is fat; in-phase and opposed-phase
-        images given along with them are left out.
+        images given along with them are left out. An image may be a DICOM folder, or
+        FOLDER#POSITION for one series of it. Of one DICOM folder alone, or of DICOM files, the
+        only water and fat series of one place are taken, else the only series.
     contrasts : sequence of Contrast, optional
-        What each image shows; UNKNOWN, or the argument left out, means: go by the file name.
+        What each image shows; UNKNOWN, or the argument left out, means: go by the file name or
+        the DICOM header.
     accept_mismatch : bool, optional
         Whether water and fat are used together although their headers disagree.
 
@@ -44,6 +49,8 @@ def open_scan(
 
     Raises
     ------
+    SeriesNeeded
+        If it is not clear which series of a DICOM folder are meant.
     RolesNeeded
         If it is not clear which image is water and which is fat.
     PairingNeedsConsent
@@ -57,8 +64,10 @@ def open_scan(
     if contrasts is not None and len(contrasts) != len(files):
         raise ValueError(f"{len(files)} paths but {len(contrasts)} contrasts")
     given = contrasts if contrasts is not None else [Contrast.UNKNOWN] * len(files)
+    if _is_dicom_set(files) and set(given) == {Contrast.UNKNOWN}:
+        return _open_dicom(files, accept_mismatch)
     roles = [
-        guess_contrast(file) if role is Contrast.UNKNOWN else role
+        _guess(file) if role is Contrast.UNKNOWN else role
         for file, role in zip(files, given, strict=True)
     ]
     if len(files) == 1:
@@ -75,6 +84,30 @@ def open_scan(
         note = f"Not used, because water and fat are there: {', '.join(left_out)}."
         scan = dataclasses.replace(scan, notes=(*scan.notes, note))
     return scan
+
+
+def _is_dicom_set(files: Sequence[Path]) -> bool:
+    """Whether paths are one DICOM folder, or files of which each is a part of something."""
+    if len(files) == 1:
+        return is_dicom(files[0])
+    return all(f.is_file() and is_dicom(f) for f in files)
+
+
+def _open_dicom(files: Sequence[Path], accept_mismatch: bool) -> Scan:
+    series = series_at(files[0] if len(files) == 1 else files)
+    loaded = [read_series(info, role) for info, role in choose_series(series)]
+    if len(loaded) == 2:
+        scan = pair_loaded(loaded[0], loaded[1], accept_mismatch=accept_mismatch)
+    else:
+        scan = Scan((loaded[0].volume,), loaded[0].volume, loaded[0].notes)
+    return scan
+
+
+def _guess(file: Path) -> Contrast:
+    if not is_dicom(file):
+        return guess_contrast(file)
+    role = role_at(file)
+    return guess_contrast(file) if role is Contrast.UNKNOWN else role
 
 
 def _only(files: Sequence[Path], roles: Sequence[Contrast], role: Contrast) -> Path:

@@ -1,0 +1,187 @@
+"""Read one DICOM series as a `Volume`."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import warnings
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.encaps import generate_frames
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import iter_pixels
+
+from napari_backfat.io.dicom_frames import PARSER_FAILURES
+from napari_backfat.io.manifest import sha256_of
+from napari_backfat.io.nifti import Loaded
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.volume import Contrast, Source, Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_backfat.io.dicom_series import SeriesInfo
+
+_LARGEST_INTENSITY = 1e30  # beyond it, sums of float32 intensities overflow
+_BARE_MARKERS = {0x01, 0xFF, *range(0xD0, 0xD9)}  # JPEG markers without a length
+_NOT_FRAMES = {0xC4, 0xC8, 0xCC}  # DHT, JPG, DAC in the range of the SOF markers
+
+
+def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Loaded:
+    """Read the pixels of one series.
+
+    Parameters
+    ----------
+    info : SeriesInfo
+        From `list_series`.
+    contrast : Contrast, optional
+        What it shows; UNKNOWN means: as far as the header says.
+
+    Returns
+    -------
+    Loaded
+        The image, scaled by slope and intercept of each slice. Its file grid has the array axes
+        (columns, rows, slices); its source is the folder, with `series_hash`.
+
+    Raises
+    ------
+    BackfatError
+        If the series cannot be opened, or its pixels cannot be read.
+    """
+    if info.problem or info.stack is None:
+        raise BackfatError(
+            f"Series {info.number} in {info.source} cannot be opened. {info.problem}"
+        )
+    grid = info.stack.grid
+    voxels = np.empty(grid.geometry.shape, dtype=np.float32)
+    in_file_order = grid.to_file(voxels)
+    files: defaultdict[Path, dict[int, int]] = defaultdict(dict)
+    for k, frames in enumerate(info.stack.slices):
+        for frame in frames:
+            files[frame.path][frame.index] = k
+    by_image = {(f.path, f.index): f for f in info.frames}
+    filled: set[int] = set()
+    copies = 0
+    for path, places in files.items():
+        for index, stored in zip(sorted(places), _decoded(path, sorted(places)), strict=True):
+            k, frame = places[index], by_image[path, index]
+            if stored.shape != (frame.rows, frame.columns):
+                raise BackfatError(f"{path.name} changed while it was read; open it again.")
+            with np.errstate(over="ignore", invalid="ignore"):
+                scaled = (stored.astype(np.float64) * frame.slope + frame.intercept).T
+                values = scaled.astype(np.float32)
+            if k not in filled:
+                in_file_order[..., k] = values
+                filled.add(k)
+            elif np.array_equal(in_file_order[..., k], values):
+                copies += 1
+            else:
+                raise BackfatError(
+                    f"Series {info.number} in {info.source} has several different images at the "
+                    "same place, and its headers do not tell them apart; export one volume alone."
+                )
+    low, high = float(voxels.min()), float(voxels.max())
+    if not (low >= -_LARGEST_INTENSITY and high <= _LARGEST_INTENSITY):
+        raise BackfatError(
+            f"Series {info.number} in {info.source} holds values that are no usable numbers; "
+            "export it again."
+        )
+    if low == high:
+        raise BackfatError(
+            f"Series {info.number} in {info.source} has the same value ({low:g}) in every voxel; "
+            "there is nothing to see in it, so choose another series."
+        )
+    if contrast is Contrast.UNKNOWN:
+        contrast = info.role
+    source = Source(str(info.source), series_hash(info))
+    notes = [f"{copies} images of the series were there twice; each was used once."] * bool(copies)
+    if info.map_name:
+        notes.append(f"The series is a {info.map_name}, not an image of intensities.")
+    return Loaded(Volume(voxels, grid, source, contrast), tuple(notes))
+
+
+def series_hash(info: SeriesInfo) -> str:
+    """Return the hash of a series, whatever its files are called and wherever they lie.
+
+    It is the SHA-256 of the sorted lines "<SHA-256 of the file's bytes>:<frame in the file>", each
+    ended by a newline, of its images.
+
+    Raises
+    ------
+    BackfatError
+        If a file cannot be read.
+    """
+    try:
+        hashes = {path: sha256_of(path) for path in {f.path for f in info.frames}}
+    except OSError as error:
+        raise BackfatError(f"{info.source} cannot be read ({error}); check the disk.") from error
+    lines = sorted(f"{hashes[f.path]}:{f.index}\n" for f in info.frames)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _decoded(path: Path, indices: Sequence[int]) -> Iterator[NDArray[np.generic]]:
+    """Yield the stored values of frames of a file, one at a time."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = dcmread(path, force=True, defer_size=2**16)
+            meta = getattr(dataset, "file_meta", None)
+            syntax = None if meta is None else meta.get("TransferSyntaxUID")
+            if syntax is not None and syntax.is_compressed:
+                if not get_decoder(syntax).is_available:
+                    raise BackfatError(
+                        f"{path.name} is compressed as {syntax.name}, for which no decoder is "
+                        "installed; export the series uncompressed, or install python-gdcm."
+                    )
+                _check_sizes(dataset.PixelData, dataset)
+            yield from (
+                frame.copy() for frame in iter_pixels(dataset, indices=list(indices), raw=True)
+            )
+    except PARSER_FAILURES as error:
+        raise BackfatError(
+            f"The pixels of {path.name} cannot be read (damaged, cut off or of a kind that is not "
+            f"known); copy the series again. [{type(error).__name__}]"
+        ) from error
+
+
+def _check_sizes(pixel_data: bytes, dataset: object) -> None:
+    """Raise ValueError if a compressed frame claims another size than the header does.
+
+    A decoder allocates what the compressed stream claims.
+    """
+    expected = (int(dataset.Rows), int(dataset.Columns))  # type: ignore[attr-defined]
+    count = int(dataset.get("NumberOfFrames") or 1)  # type: ignore[attr-defined]
+    for frame in generate_frames(pixel_data, number_of_frames=count):
+        size = _claimed_size(frame)
+        if size is not None and size != expected:
+            raise ValueError(f"compressed frame of {size}, header says {expected}")
+
+
+def _claimed_size(frame: bytes) -> tuple[int, int] | None:
+    """Return (rows, columns) in a JPEG, JPEG-LS or JPEG 2000 stream; None for anything else."""
+    start = frame.find(b"\xff\x4f\xff\x51", 0, 200)
+    if start >= 0:  # JPEG 2000: SOC, SIZ (ISO/IEC 15444-1 A.5.1)
+        width, height, left, top = struct.unpack_from(">4I", frame, start + 8)
+        return height - top, width - left
+    if frame[:2] != b"\xff\xd8":
+        return None
+    at = 2
+    while at + 9 <= len(frame):  # JPEG: segments up to the frame header (ISO/IEC 10918-1 B.1)
+        if frame[at] != 0xFF:
+            raise ValueError("damaged JPEG stream")
+        marker = frame[at + 1]
+        if marker in _BARE_MARKERS:
+            at += 1 if marker == 0xFF else 2
+            continue
+        is_frame = 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES
+        if is_frame or marker == 0xF7:  # F7: the frame header of JPEG-LS
+            rows, columns = struct.unpack_from(">2H", frame, at + 5)
+            return rows, columns
+        at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
+    raise ValueError("JPEG stream without a frame header")

@@ -1,0 +1,310 @@
+"""The image frames in DICOM files: headers only, read as if every file were hostile."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import stat
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+
+from napari_backfat.io.dicom_person import Person, person_of
+from napari_backfat.model.errors import BackfatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+logging.getLogger("pydicom").setLevel(logging.ERROR)  # one line per odd value of every slice
+
+PARSER_FAILURES = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, InvalidDicomError, LookupError,
+    MemoryError, OSError, RuntimeError, TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
+"""What a parser may raise on damaged bytes."""
+
+MAX_FILES = 100_000
+MAX_FRAMES = 50_000
+MAX_SIDE = 8192
+_DEFERRED_BYTES = 2**20  # header values beyond this are left in the file
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+
+_KEYWORDS = (
+    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription",
+    "ProtocolName", "Modality", "FrameOfReferenceUID", "ImageType", "ComplexImageComponent",
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope",
+    "RescaleIntercept", "EchoTime", "InversionTime", "FlipAngle", "DiffusionBValue",
+    "TemporalPositionIdentifier", "TriggerTime", "AcquisitionNumber", "AcquisitionTime",
+    "PatientAge", "PatientBirthDate", "StudyDate", "PatientSex", "PatientSize", "PatientWeight",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "ModalityLUTSequence",
+)  # fmt: skip
+_TAGS = [tag for word in _KEYWORDS if (tag := tag_for_keyword(word)) is not None]
+_GEOMETRY = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What all frames of one file share.
+
+    Attributes
+    ----------
+    series_uid : str
+        Series Instance UID.
+    number : int or None
+        Series Number.
+    description : str
+        Series Description, else Protocol Name.
+    modality : str
+        Modality, for example "MR".
+    frame_of_reference : str
+        Frame of Reference UID.
+    person : Person
+        Age, sex and size, to be offered.
+    problem : str
+        Why the pixels cannot be used; empty if they can.
+    """
+
+    series_uid: str
+    number: int | None
+    description: str
+    modality: str
+    frame_of_reference: str
+    person: Person
+    problem: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One slice image in a file.
+
+    Attributes
+    ----------
+    path : Path
+        File.
+    index : int
+        Frame in the file, from 0.
+    uid : str
+        SOP Instance UID of the file.
+    header : Header
+        What all frames of the file share.
+    rows, columns : int
+        Size of the image.
+    position : tuple of float, or None
+        Image Position (Patient): centre of the first voxel, LPS mm.
+    orientation : tuple of float, or None
+        Image Orientation (Patient): direction along a row, then along a column, LPS.
+    spacing : tuple of float, or None
+        Distance between rows, then between columns, in mm.
+    slope, intercept : float
+        Stored value to intensity.
+    image_type : tuple of str
+        Image Type or Frame Type, and the complex component where it is given.
+    keys : tuple of (str, float or str)
+        What else can tell images of one position apart, by name, most telling first.
+    """
+
+    path: Path
+    index: int
+    uid: str
+    header: Header
+    rows: int
+    columns: int
+    position: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    spacing: tuple[float, ...] | None
+    slope: float
+    intercept: float
+    image_type: tuple[str, ...]
+    keys: tuple[tuple[str, float | str], ...]
+
+
+def find_frames(source: Path | Sequence[Path]) -> tuple[list[Frame], int]:
+    """Read the headers of all DICOM images of a folder (with its subfolders) or of files.
+
+    Parameters
+    ----------
+    source : Path or sequence of Path
+        A folder, a file, or files.
+
+    Returns
+    -------
+    frames : list of Frame
+        In the order of the sorted file names.
+    ignored : int
+        Number of files that hold no readable DICOM image.
+
+    Raises
+    ------
+    BackfatError
+        If there are more files than one scan can have.
+    """
+    frames: list[Frame] = []
+    ignored = 0
+    for count, path in enumerate(sorted(_files([source] if isinstance(source, Path) else source))):
+        if count >= MAX_FILES:
+            raise BackfatError(
+                f"There are more than {MAX_FILES} files in the folder; choose the folder of one "
+                "examination."
+            )
+        found = frames_of(path)
+        frames += found
+        ignored += not found
+    return frames, ignored
+
+
+def frames_of(path: Path) -> list[Frame]:
+    """Return the frames of one file; none if it holds no DICOM image that can be read."""
+    try:
+        if not looks_like_dicom(path):
+            return []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd values are judged here, one by one
+            dataset = dcmread(
+                path, defer_size=_DEFERRED_BYTES, stop_before_pixels=True, force=True,
+                specific_tags=_TAGS,
+            )  # fmt: skip
+            return list(_frames(path, dataset))
+    except PARSER_FAILURES:
+        return []
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Whether a file starts as DICOM files do, with or without the preamble of Part 10."""
+    with path.open("rb") as stream:
+        start = stream.read(400)
+    if start[128:132] == b"DICM":
+        # Inflating happens at once and in memory, however large the result.
+        return str(read_file_meta_info(path).get("TransferSyntaxUID", "")) != _DEFLATED
+    return start[:2] == b"\x08\x00" and start[2:4] in (b"\x00\x00", b"\x05\x00", b"\x08\x00")
+
+
+def _files(sources: Iterable[Path]) -> Iterator[Path]:
+    for source in sources:
+        if not source.is_dir():
+            yield source
+            continue
+        for folder, _, names in os.walk(source):  # does not follow links to folders
+            for name in names:
+                path = Path(folder, name)
+                try:
+                    regular = stat.S_ISREG(path.stat().st_mode)  # reading a pipe would hang
+                except OSError:
+                    regular = False
+                if regular:
+                    yield path
+
+
+def _frames(path: Path, dataset: Dataset) -> Iterator[Frame]:
+    rows, columns = _number(dataset, "Rows"), _number(dataset, "Columns")
+    uid, series = str(dataset.get("SOPInstanceUID", "")), dataset.get("SeriesInstanceUID")
+    if not rows or not columns or not uid or not series:
+        return
+    n_frames = _number(dataset, "NumberOfFrames") or 1
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    header = _header(dataset, rows, columns, n_frames, len(per_frame))
+    count = 1 if header.problem else int(n_frames)
+    for index in range(count):
+        own = per_frame[index] if index < len(per_frame) else Dataset()
+        yield _frame(path, index, dataset, header, (own, shared))
+
+
+def _header(dataset: Dataset, rows: float, columns: float, n_frames: float, groups: int) -> Header:
+    problem = ""
+    if max(rows, columns) > MAX_SIDE or not 1 <= n_frames <= MAX_FRAMES:
+        problem = f"claims {rows:g} x {columns:g} pixels in {n_frames:g} frames"
+    elif (_number(dataset, "SamplesPerPixel") or 1) != 1:
+        problem = "is a colour image"
+    elif dataset.get("ModalityLUTSequence"):
+        problem = "scales its values by a lookup table"
+    elif n_frames > 1 and groups != n_frames:
+        problem = f"describes {groups} of its {n_frames:g} frames"
+    number = _number(dataset, "SeriesNumber")
+    description = dataset.get("SeriesDescription") or dataset.get("ProtocolName") or ""
+    return Header(
+        series_uid=str(dataset.SeriesInstanceUID),
+        number=None if number is None else int(number),
+        description=" ".join(str(description).split())[:64],
+        modality=str(dataset.get("Modality", ""))[:16],
+        frame_of_reference=str(dataset.get("FrameOfReferenceUID", "")),
+        person=person_of(dataset),
+        problem=problem,
+    )
+
+
+def _frame(
+    path: Path, index: int, dataset: Dataset, header: Header, groups: tuple[Dataset, Dataset]
+) -> Frame:
+    def place(group: str) -> Dataset:
+        """Return a functional group of the frame, of all frames, or the classic header."""
+        for level in groups:
+            if items := level.get(group):
+                return items[0]  # type: ignore[no-any-return]
+        return dataset
+
+    position, orientation, measures = (place(group) for group in _GEOMETRY)
+    values, kind = place("PixelValueTransformationSequence"), place("MRImageFrameTypeSequence")
+    echo, content = place("MREchoSequence"), place("FrameContentSequence")
+    slope, intercept = _number(values, "RescaleSlope"), _number(values, "RescaleIntercept")
+    types = kind.get("FrameType") or dataset.get("ImageType") or ()
+    types = [types] if isinstance(types, str) else list(types)
+    component = str(kind.get("ComplexImageComponent") or "")
+    candidates: dict[str, Any] = {
+        "echo time": _number(echo, "EffectiveEchoTime") or _number(dataset, "EchoTime"),
+        "inversion time": _number(dataset, "InversionTime"),
+        "flip angle": _number(dataset, "FlipAngle"),
+        "b-value": _number(place("MRDiffusionSequence"), "DiffusionBValue"),
+        "stack": str(content.get("StackID", "")),
+        "time point": _number(content, "TemporalPositionIndex")
+        or _number(dataset, "TemporalPositionIdentifier"),
+        "trigger time": _number(dataset, "TriggerTime"),
+        "acquisition": _number(content, "FrameAcquisitionNumber")
+        or _number(dataset, "AcquisitionNumber"),
+        "acquisition time": str(dataset.get("AcquisitionTime", "")),
+    }
+    return Frame(
+        path=path,
+        index=index,
+        uid=str(dataset.SOPInstanceUID),
+        header=header,
+        rows=int(dataset.Rows),
+        columns=int(dataset.Columns),
+        position=_numbers(position, "ImagePositionPatient", 3),
+        orientation=_numbers(orientation, "ImageOrientationPatient", 6),
+        spacing=_numbers(measures, "PixelSpacing", 2),
+        slope=1.0 if slope is None else slope,
+        intercept=intercept or 0.0,
+        image_type=(*(str(t).upper() for t in types), component.upper()),
+        keys=tuple((n, v) for n, v in candidates.items() if v not in (None, "")),
+    )
+
+
+def _number(dataset: Dataset, keyword: str) -> float | None:
+    """Return a finite number, or None if there is none."""
+    numbers = _numbers(dataset, keyword, 1)
+    return numbers[0] if numbers else None
+
+
+def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    """Return exactly `count` finite numbers, or None."""
+    value = dataset.get(keyword)
+    if value is None or isinstance(value, bytes):
+        return None
+    values = [value] if isinstance(value, str | int | float) else list(value)
+    try:
+        numbers = tuple(float(v) for v in values)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None

@@ -1,0 +1,72 @@
+"""Age, sex and size in a DICOM header: offered to the patient form, never stored with the image."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_UNIT_YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+
+
+@dataclass(frozen=True)
+class Person:
+    """What the header says about the person who was scanned.
+
+    Attributes
+    ----------
+    age_years : float or None
+        Age at the examination.
+    sex : str or None
+        "F", "M" or "O", as DICOM has it.
+    height_cm, weight_kg : float or None
+        Size.
+    """
+
+    age_years: float | None = None
+    sex: str | None = None
+    height_cm: float | None = None
+    weight_kg: float | None = None
+
+
+def person_of(dataset: Dataset) -> Person:
+    """Read what a header says about the person; names, numbers and birth date are not kept.
+
+    The age is Patient's Age, else the time from the birth date to the study date.
+    """
+    sex = str(dataset.get("PatientSex") or "").strip().upper()
+    height = _positive(dataset, "PatientSize", 0.3, 2.6)
+    return Person(
+        age_years=_age(dataset),
+        sex=sex if sex in ("F", "M", "O") else None,
+        height_cm=None if height is None else round(100 * height, 1),
+        weight_kg=_positive(dataset, "PatientWeight", 2, 400),
+    )
+
+
+def _age(dataset: Dataset) -> float | None:
+    match = re.fullmatch(r"(\d{1,3})([DWMY])", str(dataset.get("PatientAge") or "").strip())
+    if match:
+        years = int(match[1]) * _UNIT_YEARS[match[2]]
+    else:
+        try:
+            born, seen = (
+                datetime.strptime(str(dataset.get(word) or "").strip(), "%Y%m%d")
+                for word in ("PatientBirthDate", "StudyDate")
+            )
+        except ValueError:
+            return None
+        years = (seen - born).days // 365.25
+    return years if 0 < years < 125 else None
+
+
+def _positive(dataset: Dataset, keyword: str, low: float, high: float) -> float | None:
+    try:
+        value = float(dataset.get(keyword) or 0)
+    except (TypeError, ValueError):
+        return None
+    return value if low <= value <= high else None
