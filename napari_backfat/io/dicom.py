@@ -59,7 +59,13 @@ def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Load
             f"Series {info.number} in {info.source} cannot be opened. {info.problem}"
         )
     grid = info.stack.grid
-    voxels = np.empty(grid.geometry.shape, dtype=np.float32)
+    try:
+        voxels = np.empty(grid.geometry.shape, dtype=np.float32)
+    except MemoryError as error:
+        raise BackfatError(
+            f"Series {info.number} in {info.source} claims {grid.shape} voxels, more than fit into "
+            "memory."
+        ) from error
     in_file_order = grid.to_file(voxels)
     files: defaultdict[Path, dict[int, int]] = defaultdict(dict)
     for k, frames in enumerate(info.stack.slices):

@@ -9,14 +9,14 @@ import stat
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from napari_backfat.io.dicom_person import Person, person_of
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 logging.getLogger("pydicom").setLevel(logging.ERROR)  # one line per odd value of every slice
 
 PARSER_FAILURES = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, InvalidDicomError, LookupError,
-    MemoryError, OSError, RuntimeError, TypeError, ValueError, struct.error, zlib.error,
+    ArithmeticError, AssertionError, AttributeError, BytesLengthException, EOFError,
+    InvalidDicomError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError,
+    struct.error, zlib.error,
 )  # fmt: skip
 """What a parser may raise on damaged bytes."""
 
@@ -185,8 +186,11 @@ def looks_like_dicom(path: Path) -> bool:
     with path.open("rb") as stream:
         start = stream.read(400)
     if start[128:132] == b"DICM":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            syntax = str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
         # Inflating happens at once and in memory, however large the result.
-        return str(read_file_meta_info(path).get("TransferSyntaxUID", "")) != _DEFLATED
+        return syntax != _DEFLATED
     return start[:2] == b"\x08\x00" and start[2:4] in (b"\x00\x00", b"\x05\x00", b"\x08\x00")
 
 
@@ -215,6 +219,8 @@ def _frames(path: Path, dataset: Dataset) -> Iterator[Frame]:
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     header = _header(dataset, rows, columns, n_frames, len(per_frame))
+    if not header.problem and _cut_off(path, dataset, rows * columns * n_frames):
+        header = replace(header, problem="has fewer pixels in its files than their headers say")
     count = 1 if header.problem else int(n_frames)
     for index in range(count):
         own = per_frame[index] if index < len(per_frame) else Dataset()
@@ -242,6 +248,14 @@ def _header(dataset: Dataset, rows: float, columns: float, n_frames: float, grou
         person=person_of(dataset),
         problem=problem,
     )
+
+
+def _cut_off(path: Path, dataset: Dataset, pixels: float) -> bool:
+    """Whether a file is too short for its uncompressed pixels."""
+    syntax = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID")
+    if syntax is None or syntax.is_private or syntax.is_compressed:
+        return False
+    return path.stat().st_size < pixels * (_number(dataset, "BitsAllocated") or 16) / 8
 
 
 def _frame(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_backfat.io.dicom import read_series, series_hash
-from napari_backfat.io.dicom_frames import looks_like_dicom
+from napari_backfat.io.dicom_frames import PARSER_FAILURES, looks_like_dicom
 from napari_backfat.io.dicom_series import SeriesInfo, SeriesNeeded, list_series, split_address
 from napari_backfat.io.manifest import MANIFEST
 from napari_backfat.model.errors import BackfatError
@@ -37,7 +37,7 @@ def is_dicom(path: str | Path) -> bool:
         return True
     try:
         return looks_like_dicom(place)
-    except (OSError, ValueError, LookupError, EOFError):
+    except PARSER_FAILURES:
         return False
 
 

@@ -1,0 +1,167 @@
+"""Damaged and hostile DICOM files: opened, or refused in one sentence, in bounded time."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import time
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+
+from napari_backfat.io.dicom_open import read_dicom
+from napari_backfat.io.dicom_series import list_series
+from napari_backfat.io.scan import open_scan
+from napari_backfat.model.errors import BackfatError
+from tests.io.dicoms import classic, enhanced, save, scaled, stored_voxels
+from tests.io.files import affine_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHAPE = (7, 6, 5)
+
+
+def some_series(folder: Path) -> Path:
+    return save(folder, classic(stored_voxels(SHAPE), affine_for()))
+
+
+def test_folder_without_images(tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("hello")
+    (tmp_path / "empty").write_bytes(b"")
+    with pytest.raises(BackfatError, match=r"no readable DICOM image in .* \(2 other files\)"):
+        open_scan([tmp_path])
+    with pytest.raises(BackfatError, match="There is no file"):
+        open_scan([tmp_path / "absent"])
+
+
+def test_clutter_is_passed_over(tmp_path: Path) -> None:
+    folder = some_series(tmp_path / "s")
+    (folder / "notes.pdf").write_bytes(b"%PDF-1.7" + bytes(500))
+    (folder / "zeros").write_bytes(bytes(4096))
+    (folder / "header only").write_bytes(bytes(128) + b"DICM")
+    (folder / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    (folder / "gone").symlink_to(folder / "nowhere")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "pipe")
+    volume = read_dicom(folder).volume
+    expected = volume.file_grid.to_working(scaled(stored_voxels(SHAPE)))
+    np.testing.assert_array_equal(volume.voxels, expected)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9, 0.98])
+def test_cut_off_file(share: float, tmp_path: Path) -> None:
+    folder = some_series(tmp_path / "s")
+    victim = sorted(folder.iterdir())[2]
+    content = victim.read_bytes()
+    victim.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(BackfatError):
+        open_scan([folder])
+
+
+def test_a_small_file_that_claims_much_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    images = classic(stored_voxels(SHAPE), affine_for())
+    for image in images:
+        image.Rows = image.Columns = 8000
+    folder = save(tmp_path / "s", images)
+    tracemalloc.start()
+    with pytest.raises(BackfatError, match="fewer pixels in its files than their headers say"):
+        open_scan([folder])
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+def test_deflated_files_are_not_inflated(tmp_path: Path) -> None:
+    images = classic(stored_voxels(SHAPE), affine_for())
+    for image in images:
+        image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        image.add_new(0x00200110, "UN", b"x" * 10_000_000)
+    folder = save(tmp_path / "s", images)
+    tracemalloc.start()
+    with pytest.raises(BackfatError, match="no readable DICOM image"):
+        open_scan([folder])
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+def test_deep_nesting_is_survived(tmp_path: Path) -> None:
+    image = classic(stored_voxels(SHAPE), affine_for())[0]
+    image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    save(tmp_path / "s", [image])
+    (path,) = (tmp_path / "s").iterdir()
+    begin = b"\x00\x52\x30\x92SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    path.write_bytes(path.read_bytes() + begin * 5000)
+    content = path.read_bytes()
+    at = content.index(b"\xe0\x7f\x10\x00")
+    path.write_bytes(content[:at] + begin * 5000)
+    with pytest.raises(BackfatError):
+        open_scan([tmp_path / "s"])
+
+
+def test_frames_that_are_not_described(tmp_path: Path) -> None:
+    image = enhanced([(stored_voxels(SHAPE), ["ORIGINAL", "PRIMARY", "M", "NONE"])], affine_for())
+    image.NumberOfFrames = 40_000
+    with pytest.raises(BackfatError, match="describes 5 of its 40000 frames"):
+        open_scan([save(tmp_path / "a", [image])])
+    image.NumberOfFrames = 5
+    del image.PerFrameFunctionalGroupsSequence[2].PlanePositionSequence
+    with pytest.raises(BackfatError, match="do not say where"):
+        open_scan([save(tmp_path / "b", [image])])
+    image.PerFrameFunctionalGroupsSequence = [Dataset()] * 5
+    with pytest.raises(BackfatError):
+        open_scan([save(tmp_path / "c", [image])])
+
+
+def test_hundreds_of_damaged_series(tmp_path: Path) -> None:
+    plain = classic(stored_voxels(SHAPE), affine_for())
+    packed = classic(stored_voxels(SHAPE), affine_for())
+    for image in packed:
+        image.compress(RLELossless, generate_instance_uid=False)
+    multi = [enhanced([(stored_voxels(SHAPE), ["ORIGINAL", "PRIMARY", "M", "NONE"])], affine_for())]
+    opened = refused = 0
+    slowest = 0.0
+    for kind, images in enumerate((plain, packed, multi)):
+        folder = save(tmp_path / str(kind), images)
+        files = {path: path.read_bytes() for path in sorted(folder.iterdir())}
+        for seed in range(150):
+            rng = random.Random(seed)
+            victim = rng.choice(list(files))
+            content = bytearray(files[victim])
+            for _ in range(rng.randint(1, 6)):
+                at = rng.randrange(128, len(content) - 4)
+                if rng.random() < 0.5:
+                    content[at] ^= 1 << rng.randrange(8)
+                else:
+                    value = rng.choice((0, 1, 255, 65535, 2**31 - 1, 2**32 - 1))
+                    struct.pack_into("<I", content, at, value)
+            if rng.random() < 0.2:
+                del content[rng.randrange(len(content)) :]
+            victim.write_bytes(bytes(content))
+            start = time.perf_counter()
+            try:
+                scan = open_scan([folder])
+            except BackfatError:
+                refused += 1
+            else:
+                assert np.isfinite(scan.reference.voxels).all()
+                opened += 1
+            slowest = max(slowest, time.perf_counter() - start)
+            victim.write_bytes(files[victim])
+    assert opened > 50
+    assert refused > 50
+    assert slowest < 5
+
+
+def test_listing_is_the_same_whatever_the_order_of_names(tmp_path: Path) -> None:
+    first = some_series(tmp_path / "a")
+    second = save(tmp_path / "b", [])
+    for i, path in enumerate(sorted(first.iterdir(), reverse=True)):
+        (second / f"{i}.dcm").write_bytes(path.read_bytes())
+    (a,), (b,) = list_series(first), list_series(second)
+    assert [s[0].uid for s in a.stack.slices] == [s[0].uid for s in b.stack.slices]  # type: ignore[union-attr]
