@@ -52,9 +52,11 @@ class Single(StrEnum):
     T2W = "t2w"
 
 
-Water = Annotated[Path | None, typer.Option(help="Water image (NIfTI)")]
-Fat = Annotated[Path | None, typer.Option(help="Fat image (NIfTI)")]
-Image = Annotated[Path | None, typer.Option(help="One image instead of a Dixon pair (NIfTI)")]
+Water = Annotated[Path | None, typer.Option(help="Water image (NIfTI or DICOM folder)")]
+Fat = Annotated[Path | None, typer.Option(help="Fat image (NIfTI or DICOM folder)")]
+Image = Annotated[
+    Path | None, typer.Option(help="One image (NIfTI), or a DICOM folder (FOLDER#2: 2nd series)")
+]
 ContrastOption = Annotated[Single, typer.Option(help="What --image shows; auto: by its name")]
 Out = Annotated[Path, typer.Option(help="Case folder to write")]
 PatientFile = Annotated[Path | None, typer.Option(help="patient.json, as the window saves it")]
@@ -195,6 +197,7 @@ def _check_writable(folder: Path) -> None:
 def _open(
     water: Path | None, fat: Path | None, image: Path | None, contrast: Single, accept: bool
 ) -> ReviewSession:
+    from napari_backfat.io.dicom_open import is_dicom
     from napari_backfat.review.session import ReviewSession
 
     session = ReviewSession()
@@ -209,7 +212,9 @@ def _open(
         )
     case = session.accept_loaded(_with_bar(job))
     if image is not None and contrast is Single.AUTO:
-        _say(f"Note: {_guess_in_words(image, case.scan.images[0].contrast)}")
+        shown = case.scan.images[0].contrast
+        if shown is Contrast.UNKNOWN or not is_dicom(image):  # a DICOM header speaks for itself
+            _say(f"Note: {_guess_in_words(image, shown)}")
     for note in case.scan.notes:
         _say(f"Note: {note}")
     return session

@@ -13,6 +13,7 @@ from pydicom import dcmread
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from napari_backfat.io.dicom_frames import PARSER_FAILURES
 from napari_backfat.io.manifest import sha256_of
@@ -106,7 +107,14 @@ def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Load
     if contrast is Contrast.UNKNOWN:
         contrast = info.role
     source = Source(str(info.source), series_hash(info))
-    notes = [f"{copies} images of the series were there twice; each was used once."] * bool(copies)
+    notes = []
+    if contrast is info.role is not Contrast.UNKNOWN:
+        reason = info.evidence.split(' "')[0]  # without the words of the description
+        notes.append(
+            f"Series {info.number} is taken for a {contrast.value} image, by its {reason}."
+        )
+    if copies:
+        notes.append(f"{copies} images of the series were there twice; each was used once.")
     if info.map_name:
         notes.append(f"The series is a {info.map_name}, not an image of intensities.")
     return Loaded(Volume(voxels, grid, source, contrast), tuple(notes))
@@ -137,9 +145,13 @@ def _decoded(path: Path, indices: Sequence[int]) -> Iterator[NDArray[np.generic]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = dcmread(path, force=True, defer_size=2**16)
-            meta = getattr(dataset, "file_meta", None)
-            syntax = None if meta is None else meta.get("TransferSyntaxUID")
-            if syntax is not None and syntax.is_compressed:
+            if "TransferSyntaxUID" not in dataset.file_meta:  # a file without preamble
+                implicit, _ = dataset.original_encoding
+                dataset.file_meta.TransferSyntaxUID = (
+                    ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+                )
+            syntax = dataset.file_meta.TransferSyntaxUID
+            if syntax.is_compressed:
                 if not get_decoder(syntax).is_available:
                     raise BackfatError(
                         f"{path.name} is compressed as {syntax.name}, for which no decoder is "

@@ -51,7 +51,13 @@ _KEYWORDS = (
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "ModalityLUTSequence",
 )  # fmt: skip
-_TAGS = [tag for word in _KEYWORDS if (tag := tag_for_keyword(word)) is not None]
+_GE_CREATOR, _GE_COMPONENT = 0x00430010, 0x0043102F  # private block of GE: which image this is
+_GE_COMPONENTS = {1: "PHASE", 2: "REAL", 3: "IMAGINARY"}  # 0: magnitude
+_TAGS = [
+    *(tag for word in _KEYWORDS if (tag := tag_for_keyword(word)) is not None),
+    _GE_CREATOR,
+    _GE_COMPONENT,
+]
 _GEOMETRY = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
 
 
@@ -233,6 +239,8 @@ def _header(dataset: Dataset, rows: float, columns: float, n_frames: float, grou
         problem = f"claims {rows:g} x {columns:g} pixels in {n_frames:g} frames"
     elif (_number(dataset, "SamplesPerPixel") or 1) != 1:
         problem = "is a colour image"
+    elif "MOSAIC" in (dataset.get("ImageType") or ()):
+        problem = "holds many slices in each image (a mosaic)"
     elif dataset.get("ModalityLUTSequence"):
         problem = "scales its values by a lookup table"
     elif n_frames > 1 and groups != n_frames:
@@ -274,8 +282,9 @@ def _frame(
     slope, intercept = _number(values, "RescaleSlope"), _number(values, "RescaleIntercept")
     types = kind.get("FrameType") or dataset.get("ImageType") or ()
     types = [types] if isinstance(types, str) else list(types)
-    component = str(kind.get("ComplexImageComponent") or "")
+    component = str(kind.get("ComplexImageComponent") or "") or _ge_component(dataset)
     candidates: dict[str, Any] = {
+        "description": header.description,
         "echo time": _number(echo, "EffectiveEchoTime") or _number(dataset, "EchoTime"),
         "inversion time": _number(dataset, "InversionTime"),
         "flip angle": _number(dataset, "FlipAngle"),
@@ -303,6 +312,13 @@ def _frame(
         image_type=(*(str(t).upper() for t in types), component.upper()),
         keys=tuple((n, v) for n, v in candidates.items() if v not in (None, "")),
     )
+
+
+def _ge_component(dataset: Dataset) -> str:
+    if str(dataset[_GE_CREATOR].value if _GE_CREATOR in dataset else "") != "GEMS_PARM_01":
+        return ""
+    value = dataset[_GE_COMPONENT].value if _GE_COMPONENT in dataset else None
+    return _GE_COMPONENTS.get(value, "") if isinstance(value, int) else ""
 
 
 def _number(dataset: Dataset, keyword: str) -> float | None:

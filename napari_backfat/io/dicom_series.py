@@ -197,11 +197,11 @@ def _parts(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
     try:
         check_frames(unique)
     except BackfatError:
-        return [("", unique)]
+        return _by_stack(unique) or [("", unique)]
     # Water and fat are told apart even where their slices do not coincide.
     kinds: dict[tuple[Contrast, str], list[Frame]] = {}
     for frame in unique:
-        role, _, map_name = role_of(frame.image_type, "")
+        role, _, map_name = role_of(frame.image_type, frame.header.description)
         kinds.setdefault((role, map_name), []).append(frame)
     named = [
         ((map_name or role.value) if len(kinds) > 1 else "", members)
@@ -212,6 +212,19 @@ def _parts(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
         for kind, members in named
         for part, split in _by_keys(members)
     ]
+
+
+def _by_stack(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
+    """Split the frames of an enhanced localiser by their stacks, if each stack is a volume."""
+    groups: dict[float | str, list[Frame]] = {}
+    for frame in frames:
+        groups.setdefault(_value(frame, "stack"), []).append(frame)
+    try:
+        for members in groups.values():
+            stack_of(members)
+    except BackfatError:
+        return []
+    return [(f"stack {_word(name)}", members) for name, members in groups.items()]
 
 
 def _by_keys(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
@@ -228,7 +241,8 @@ def _by_keys(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
             groups.setdefault(round(value, 3) if isinstance(value, float) else value, []).append(
                 frame
             )
-        if len(groups) > 1 and all(max(map(len, by_place(g))) < most for g in groups.values()):
+        sizes = [list(map(len, by_place(g))) for g in groups.values()]
+        if len(groups) > 1 and all(len(s) >= MIN_SLICES and max(s) < most for s in sizes):
             return [
                 (", ".join(filter(None, (f"{name} {_word(value)}", deeper))), part)
                 for value, members in sorted(groups.items(), key=lambda item: _str_key(item[0]))

@@ -113,7 +113,7 @@ def test_copies_are_used_once_and_contradictions_refused(tmp_path: Path) -> None
     save(folder / "again", classic(stored, affine, uid))  # other instance UIDs
     loaded = read_dicom(folder)
     expect(loaded.volume, stored, affine, scaled(stored))
-    assert "5 images of the series were there twice" in loaded.notes[0]
+    assert "5 images of the series were there twice" in loaded.notes[-1]
     save(folder / "other", classic(stored_voxels(SHAPE, 9), affine, uid))
     with pytest.raises(BackfatError, match="several different images at the same place"):
         read_dicom(folder)
@@ -185,3 +185,15 @@ def test_real_irregular_series_are_explained(case: str, words: str) -> None:
         pytest.skip(f"the shared DICOM fragments are not there ({folder})")
     with pytest.raises(BackfatError, match=words):
         read_dicom(folder)
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_files_without_preamble(implicit: bool, tmp_path: Path) -> None:
+    stored, affine = stored_voxels(SHAPE), affine_for()
+    for i, image in enumerate(classic(stored, affine)):
+        del image.file_meta
+        image.preamble = None
+        image.save_as(
+            tmp_path / f"{i}", implicit_vr=implicit, little_endian=True, enforce_file_format=False
+        )
+    expect(read_dicom(tmp_path).volume, stored, affine, scaled(stored))

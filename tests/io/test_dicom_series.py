@@ -132,6 +132,40 @@ def test_volumes_of_one_series_are_told_apart(
         np.testing.assert_array_equal(read_series(info).volume.voxels, truth)
 
 
+def test_parts_that_only_the_descriptions_tell_apart(tmp_path: Path) -> None:
+    uid, folder = generate_uid(), tmp_path / "s"
+    for seed, name in enumerate(("WATER: Ax LAVA", "FAT: Ax LAVA")):
+        images = classic(stored_voxels(SHAPE, seed), affine_for(), uid, SeriesDescription=name)
+        save(folder, images, f"{seed}")
+    assert open_scan([folder]).is_dixon
+
+
+def test_repeats_whose_times_differ_by_slice_are_no_heap_of_single_images(tmp_path: Path) -> None:
+    uid, folder = generate_uid(), tmp_path / "s"
+    for seed in range(2):
+        images = classic(stored_voxels(SHAPE, seed), affine_for(), uid)
+        for k, image in enumerate(images):
+            image.AcquisitionTime = f"10{seed:02d}{k:02d}"
+        save(folder, images, f"{seed}")
+    assert len(list_series(folder)) == 1
+    with pytest.raises(BackfatError, match="several different images at the same place"):
+        open_scan([folder])
+
+
+def test_private_phase_images_of_ge_are_set_aside(tmp_path: Path) -> None:
+    uid, folder = generate_uid(), tmp_path / "s"
+    for component in (0, 1):
+        images = classic(stored_voxels(SHAPE, component), affine_for(), uid)
+        for image in images:
+            block = image.private_block(0x43, "GEMS_PARM_01", create=True)
+            block.add_new(0x2F, "SS", component)
+        save(folder, images, f"{component}")
+    assert sorted(s.map_name for s in list_series(folder)) == ["", "phase image"]
+    grid = (volume := open_scan([folder]).reference).file_grid
+    truth = grid.to_working(scaled(stored_voxels(SHAPE, 0)))
+    np.testing.assert_array_equal(volume.voxels, truth)
+
+
 def test_listing_says_what_a_person_needs(tmp_path: Path) -> None:
     images = classic(stored_voxels(SHAPE), affine_for("LPS", spacing=(1.1, 0.9, 4.0)))
     (info,) = list_series(save(tmp_path / "s", images))
