@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydicom import dcmread
 from pydicom.encaps import generate_frames
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -152,11 +151,6 @@ def _decoded(path: Path, indices: Sequence[int]) -> Iterator[NDArray[np.generic]
                 )
             syntax = dataset.file_meta.TransferSyntaxUID
             if syntax.is_compressed:
-                if not get_decoder(syntax).is_available:
-                    raise BackfatError(
-                        f"{path.name} is compressed as {syntax.name}, for which no decoder is "
-                        "installed; export the series uncompressed, or install python-gdcm."
-                    )
                 _check_sizes(dataset.PixelData, dataset)
             yield from (
                 frame.copy() for frame in iter_pixels(dataset, indices=list(indices), raw=True)

@@ -18,6 +18,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
+from pydicom.pixels.decoders.base import get_decoder
 
 from napari_backfat.io.dicom_person import Person, person_of
 from napari_backfat.model.errors import BackfatError
@@ -225,8 +226,9 @@ def _frames(path: Path, dataset: Dataset) -> Iterator[Frame]:
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     header = _header(dataset, rows, columns, n_frames, len(per_frame))
-    if not header.problem and _cut_off(path, dataset, rows * columns * n_frames):
-        header = replace(header, problem="has fewer pixels in its files than their headers say")
+    if not header.problem:
+        stored = _storage_problem(path, dataset, rows * columns * n_frames)
+        header = replace(header, problem=stored)
     count = 1 if header.problem else int(n_frames)
     for index in range(count):
         own = per_frame[index] if index < len(per_frame) else Dataset()
@@ -258,12 +260,18 @@ def _header(dataset: Dataset, rows: float, columns: float, n_frames: float, grou
     )
 
 
-def _cut_off(path: Path, dataset: Dataset, pixels: float) -> bool:
-    """Whether a file is too short for its uncompressed pixels."""
+def _storage_problem(path: Path, dataset: Dataset, pixels: float) -> str:
+    """Say why the pixels of a file cannot be decoded; empty if they can, as far as one can see."""
     syntax = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID")
-    if syntax is None or syntax.is_private or syntax.is_compressed:
-        return False
-    return path.stat().st_size < pixels * (_number(dataset, "BitsAllocated") or 16) / 8
+    if syntax is not None and (syntax.is_private or syntax.is_compressed):
+        try:
+            known = get_decoder(syntax).is_available
+        except NotImplementedError:
+            known = False
+        return "" if known else f"is compressed as {syntax.name} (no decoder is installed for it)"
+    expected = pixels * (_number(dataset, "BitsAllocated") or 16) / 8
+    short = path.stat().st_size < expected
+    return "has fewer pixels in its files than their headers say" if short else ""
 
 
 def _frame(

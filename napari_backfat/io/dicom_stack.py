@@ -71,7 +71,10 @@ def check_frames(frames: Sequence[Frame]) -> None:
     """Raise a `BackfatError` if frames cannot form one stack, whatever their order."""
     for frame in frames:
         if frame.header.problem:
-            raise BackfatError(f"It {frame.header.problem}, which cannot be opened.")
+            raise BackfatError(
+                f"It {frame.header.problem}, which cannot be opened; export it again in another "
+                "form (uncompressed, one image per slice)."
+            )
         if frame.position is None or frame.orientation is None or frame.spacing is None:
             raise BackfatError(
                 "Its images do not say where they are in the body (position, orientation or pixel "

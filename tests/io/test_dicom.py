@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pydicom.data
 import pytest
+from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
 
 from napari_backfat.io.dicom import read_series, series_hash
@@ -72,6 +73,16 @@ def test_compressed_without_loss(syntax: str, tmp_path: Path) -> None:
     for image in images:
         image.compress(syntax, generate_instance_uid=False)
     expect(read_dicom(save(tmp_path / "s", images)).volume, stored, affine, scaled(stored))
+
+
+def test_compression_without_a_decoder_is_named(tmp_path: Path) -> None:
+    images = classic(stored_voxels(SHAPE), affine_for())
+    for image in images:
+        image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.103"  # MPEG-4
+        image.PixelData = encapsulate([b"\x00\x00\x01\xb3"])
+        image["PixelData"].is_undefined_length = True
+    with pytest.raises(BackfatError, match=r"It is compressed as MPEG-4 .*uncompressed"):
+        read_dicom(save(tmp_path / "s", images))
 
 
 def test_compressed_frame_of_another_size_is_refused(tmp_path: Path) -> None:
@@ -177,6 +188,7 @@ def test_real_series_agree_with_independent_conversion(case: str) -> None:
         ("sliceincrement/001", "missing"),
         ("sliceincrement/002", "missing"),
         ("sliceorientation/001", "2 positions only"),
+        ("../compressed/compressed_jpeg/001", "compressed as JPEG Lossless"),
     ],
 )
 def test_real_irregular_series_are_explained(case: str, words: str) -> None:
