@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_backfat.io.dicom_series import SeriesNeeded
 from napari_backfat.io.inputs import InputsChanged
-from napari_backfat.io.naming import find_partner, guess_contrast
+from napari_backfat.io.manifest import MANIFEST
+from napari_backfat.io.naming import find_partner
 from napari_backfat.io.pairing import PairingNeedsConsent
 from napari_backfat.io.scan import RolesNeeded
 from napari_backfat.model.errors import BackfatError
@@ -77,6 +79,12 @@ class CaseDesk(QObject):
         if paths:
             self.open_scan(paths)
 
+    def ask_for_dicom(self) -> None:
+        """Let the person choose a DICOM folder and open a scan of it."""
+        folder = self.dialogs.folder("Open a DICOM folder")
+        if folder:
+            self.open_scan([folder])
+
     def open_scan(
         self,
         paths: Sequence[str | Path],
@@ -87,7 +95,7 @@ class CaseDesk(QObject):
         files = [str(p) for p in paths]
         if not self.may_leave_case():
             return
-        if len(files) == 1 and contrasts is None:
+        if len(files) == 1 and contrasts is None and Path(files[0]).is_file():
             partner = find_partner(files[0])
             if partner is not None and self.dialogs.yes(
                 "Second Dixon image",
@@ -95,11 +103,6 @@ class CaseDesk(QObject):
                 "or fat partner. Open both, so that fat fractions can be measured?",
             ):
                 files.append(str(partner))
-            elif guess_contrast(files[0]) is Contrast.UNKNOWN:
-                shown = self.dialogs.contrast(files[0])
-                if shown is None:
-                    return
-                contrasts = [shown]
         self.message.emit("")
         job = self._asking(files, contrasts, accept_mismatch)
         self.jobs.start("Opening the scan", job, self._on_loaded)
@@ -114,11 +117,12 @@ class CaseDesk(QObject):
         self._retry_paths = files
         try:
             return (yield from self.session.load_job(files, contrasts, accept_mismatch))
-        except (PairingNeedsConsent, RolesNeeded) as error:
+        except (PairingNeedsConsent, RolesNeeded, SeriesNeeded) as error:
             return Question(error)
 
     def _on_loaded(self, result: Loaded | Question) -> None:
         if isinstance(result, Loaded):
+            result = self._with_contrast(result)
             if not self._offer_recovery(result):
                 self.session.accept_loaded(result)
                 self.message.emit(" ".join(result.notes))
@@ -130,12 +134,32 @@ class CaseDesk(QObject):
             else:
                 self.message.emit("The scan was not opened: the images' positions disagree.")
             return
+        if isinstance(error, SeriesNeeded):
+            chosen = self.dialogs.series(error.series)
+            if chosen:
+                self.open_scan(chosen)
+            else:
+                self.message.emit("The scan was not opened: no series was chosen.")
+            return
         water = self.dialogs.water_image(files) if len(files) == 2 else None
         if water is None:
             self.message.emit(str(error))
             return
         roles = [Contrast.WATER if f == water else Contrast.FAT for f in files]
         self.open_scan(files, roles)
+
+    def _with_contrast(self, loaded: Loaded) -> Loaded:
+        """Ask what a single new image shows if neither its name nor its header says so."""
+        image = loaded.scan.reference
+        single = len(loaded.scan.images) == 1 and loaded.files is None
+        if not single or image.contrast is not Contrast.UNKNOWN:
+            return loaded
+        shown = self.dialogs.contrast(image.source.path)
+        if shown is None:
+            return loaded
+        image = replace(image, contrast=shown)
+        scan = replace(loaded.scan, images=(image,), reference=image)
+        return replace(loaded, scan=scan)
 
     def _offer_recovery(self, loaded: Loaded) -> bool:
         """Offer unsaved work on these images; whether it is being opened instead."""
@@ -247,7 +271,7 @@ class CaseDesk(QObject):
 
     def open_paths(self, paths: Sequence[str]) -> None:
         """Open a case folder, or images, whichever these are."""
-        if len(paths) == 1 and Path(paths[0]).is_dir():
+        if len(paths) == 1 and (Path(paths[0]) / MANIFEST).is_file():
             self.open_case(paths[0])
         elif paths:
             self.open_scan(paths)

@@ -16,10 +16,12 @@ class CasePanel(QWidget):
 
     Signals
     -------
-    open_scan_clicked(), open_case_clicked(), save_clicked(), save_as_clicked()
+    open_scan_clicked(), open_dicom_clicked(), open_case_clicked()
+    save_clicked(), save_as_clicked()
     """
 
     open_scan_clicked = Signal()
+    open_dicom_clicked = Signal()
     open_case_clicked = Signal()
     save_clicked = Signal()
     save_as_clicked = Signal()
@@ -33,22 +35,23 @@ class CasePanel(QWidget):
             "Open a NIfTI scan: a water and a fat image together, or one image (Ctrl+Shift+O). "
             "Files can also be dropped here."
         )
+        self.open_dicom = QPushButton("DICOM…")
+        self.open_dicom.setToolTip("Open a scan from a DICOM folder; a list lets you choose")
         self.open_case = QPushButton("Open case…")
         self.open_case.setToolTip("Open a saved case folder with all its masks and marks")
         self.save = QPushButton("Save")
         self.save.setToolTip("Save the case folder (Ctrl+Shift+S)")
         self.save_as = QPushButton("Save as…")
         self.save_as.setToolTip("Save the case to another folder")
-        for number, (button, signal) in enumerate(
-            (
-                (self.open_scan, self.open_scan_clicked),
-                (self.open_case, self.open_case_clicked),
-                (self.save, self.save_clicked),
-                (self.save_as, self.save_as_clicked),
-            )
+        for button, signal, row, column, span in (
+            (self.open_scan, self.open_scan_clicked, 0, 0, 2),
+            (self.open_dicom, self.open_dicom_clicked, 0, 2, 2),
+            (self.open_case, self.open_case_clicked, 0, 4, 2),
+            (self.save, self.save_clicked, 1, 0, 3),
+            (self.save_as, self.save_as_clicked, 1, 3, 3),
         ):
             button.clicked.connect(lambda _=False, s=signal: s.emit())
-            grid.addWidget(button, number // 2, number % 2)
+            grid.addWidget(button, row, column, 1, span)
         self.description = QLabel()
         self.description.setWordWrap(True)
         self.description.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

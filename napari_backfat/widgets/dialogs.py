@@ -5,12 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QInputDialog,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QMessageBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_backfat.model.volume import Contrast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from napari_backfat.io.dicom_series import SeriesInfo
 
 _CONTRASTS = {
     "T2-weighted": Contrast.T2W,
@@ -67,6 +81,33 @@ class Dialogs:
         return {button.Save: "save", button.Discard: "discard"}.get(
             QMessageBox.StandardButton(answer), "cancel"
         )
+
+    def series(self, series: Sequence[SeriesInfo]) -> list[str]:
+        """Ask which series of a DICOM folder to open; returns their addresses, empty if none."""
+        window = QDialog(self._parent)
+        window.setWindowTitle("Which series?")
+        window.resize(760, 420)
+        choice = QListWidget()
+        choice.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
+        for info in series:
+            item = QListWidgetItem(f"{info.position}: {info.text}")
+            if info.problem:
+                item.setFlags(Qt.ItemFlag.NoItemFlags)
+            item.setData(Qt.ItemDataRole.UserRole, info.address)
+            choice.addItem(item)
+        buttons = QDialogButtonBox()
+        buttons.addButton(QDialogButtonBox.StandardButton.Open)
+        buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(window.accept)
+        buttons.rejected.connect(window.reject)
+        choice.itemDoubleClicked.connect(window.accept)
+        layout = QVBoxLayout(window)
+        layout.addWidget(QLabel("Choose one series, or the water and the fat series of a scan."))
+        layout.addWidget(choice)
+        layout.addWidget(buttons)
+        if window.exec() != QDialog.DialogCode.Accepted:
+            return []
+        return [item.data(Qt.ItemDataRole.UserRole) for item in choice.selectedItems()]
 
     def contrast(self, path: str) -> Contrast | None:
         """Ask what a single image shows; None cancels."""

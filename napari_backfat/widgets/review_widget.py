@@ -127,6 +127,7 @@ class ReviewWidget(QWidget):
     def _connect(self) -> None:
         case, ai, brush = self.case_panel, self.segment_panel, self.brush_panel
         case.open_scan_clicked.connect(self.desk.ask_for_scan)
+        case.open_dicom_clicked.connect(self.desk.ask_for_dicom)
         case.open_case_clicked.connect(self.desk.ask_for_case)
         case.save_clicked.connect(self.desk.save)
         case.save_as_clicked.connect(self.desk.save_as)

@@ -48,6 +48,10 @@ class Answers:
     def images(self) -> list[str]:
         return self.chosen_images
 
+    def series(self, series: Any) -> list[str]:
+        self.asked.append("series")
+        return [s.address for s in series if s.role in (Contrast.WATER, Contrast.FAT)][:2]
+
     def contrast(self, path: str) -> Contrast | None:
         self.asked.append("contrast")
         return Contrast.T2W
