@@ -39,6 +39,28 @@ class Pass:
     flip: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """How far a prediction is, and its result once a batch is complete.
+
+    Attributes
+    ----------
+    part : slice
+        Which slabs.
+    share : float
+        Part of all the work that is done, 0 to 1.
+    probability : ndarray, shape (B, 9, Y, X), float32, or None
+        Mean probabilities of the looks.
+    spread : ndarray, shape (B, Y, X), float32, or None
+        Largest difference between one look and the mean, 0 to 1 (zeros for a single look).
+    """
+
+    part: slice
+    share: float
+    probability: NDArray[np.float32] | None
+    spread: NDArray[np.float32] | None
+
+
 def scaled(grid: PlaneGrid, zoom: float) -> PlaneGrid:
     """Give the window with the same centre and number of pixels, each `zoom` times as large."""
     return PlaneGrid(grid.centre, grid.size, (grid.step[0] * zoom, grid.step[1] * zoom))
@@ -51,7 +73,7 @@ def predict(
     passes: tuple[Pass, ...],
     device: str,
     batch: int,
-) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.float32]]]:
+) -> Iterator[Prediction]:
     """Predict label probabilities of slabs in a window.
 
     Parameters
@@ -71,21 +93,24 @@ def predict(
 
     Yields
     ------
-    slice
-        Which slabs.
-    ndarray, shape (B, 9, *grid.size), float32
-        Mean probabilities.
-    ndarray, shape (B, *grid.size), float32
-        Largest difference between a single look and the mean, 0 to 1 (zeros for one look).
+    Prediction
+        One after every look, so that a caller can report and be cancelled; the last one of each
+        batch holds the result.
     """
     for start in range(0, len(slabs), batch):
         part = slice(start, min(len(slabs), start + batch))
-        looks = [_look(network, slabs[part], grid, p, device) for p in passes]
+        looks: list[NDArray[np.float32]] = []
+        for p in passes:
+            if looks:
+                seen = start + (part.stop - start) * len(looks) / len(passes)
+                yield Prediction(part, seen / len(slabs), None, None)
+            looks.append(_look(network, slabs[part], grid, p, device))
         mean: NDArray[np.float32] = np.stack(looks).mean(axis=0)
         spread = np.zeros(mean[:, 0].shape, dtype=np.float32)
-        for look in looks[1:] and looks:
-            np.maximum(spread, 0.5 * np.abs(look - mean).sum(axis=1), out=spread)
-        yield part, mean, spread
+        if len(looks) > 1:
+            for look in looks:
+                np.maximum(spread, 0.5 * np.abs(look - mean).sum(axis=1), out=spread)
+        yield Prediction(part, part.stop / len(slabs), mean, spread)
 
 
 def _look(
@@ -139,11 +164,13 @@ def smooth_along(
     if len(probability) < 2 or weight < 0.01:
         return probability
     out = np.empty_like(probability)
-    last = len(probability) - 1
+    before = np.zeros(probability.shape[1:], dtype=np.float32)
+    here = probability[0].astype(np.float32)
     for i in range(len(probability)):
-        near = [j for j in (i - 1, i + 1) if 0 <= j <= last]
-        total = probability[i].astype(np.float32)
-        for j in near:
-            total += weight * probability[j]
-        out[i] = total / (1 + weight * len(near))
+        after = probability[i + 1].astype(np.float32) if i + 1 < len(probability) else None
+        near = before if after is None else before + after
+        count = (i > 0) + (after is not None)
+        out[i] = (here + weight * near) / (1 + weight * count)
+        if after is not None:
+            before, here = here, after
     return out

@@ -69,7 +69,14 @@ class TorchBackend:
 
     def run(self, scan: Scan, device: str = "cpu") -> Generator[Progress, None, Segmentation]:
         """Segment a scan; see `SegmentationBackend.run`."""
+        import torch
+
+        threads = torch.get_num_threads()
         try:
+            # Threads that wait for each other are slow as soon as anything else is busy: with two
+            # threads on two busy cores the real case took 26 s, with one 8 s. Half the cores also
+            # leave the window responsive.
+            torch.set_num_threads(max(1, threads // 2))
             return (yield from self._run(scan, device))
         except BackfatError:
             raise
@@ -83,11 +90,19 @@ class TorchBackend:
                 f"The network failed on the device '{device}' ({_first_line(error)}). "
                 "Try the device 'cpu'."
             ) from error
+        finally:
+            torch.set_num_threads(threads)
 
     def _run(self, scan: Scan, device: str) -> Generator[Progress, None, Segmentation]:
         started = time.perf_counter()
-        yield Progress(0.0, "Checking device, memory and weights")
+        # The first import of torch and MONAI takes seconds: a report between them keeps cancelling
+        # quick.
+        yield Progress(0.0, "Starting torch")
         device, _ = resolve_device(device)
+        yield Progress(0.003, "Starting the network library")
+        import monai.networks.nets.basic_unet  # noqa: F401
+
+        yield Progress(0.006, "Checking memory and weights")
         weights = find_weights(self.folder)
         depth, height, width = scan.geometry.shape
         check_memory(_BASE_BYTES + 14 * depth * height * width, device)
@@ -103,9 +118,10 @@ class TorchBackend:
         grid = window_for((height, width), (spacing[1], spacing[2]), weights.coarse.spacing_mm)
         rough = np.zeros((len(slabs), 9, *grid.size), dtype=np.float32)
         look = (Pass(1.0, False),)
-        for part, probability, _ in predict(coarse, slabs, grid, look, device, 2 * _BATCH):
-            rough[part] = probability
-            yield Progress(0.04 + 0.16 * part.stop / len(slabs), "Looking for the back muscles")
+        for step in predict(coarse, slabs, grid, look, device, 2 * _BATCH):
+            if step.probability is not None:
+                rough[step.part] = step.probability
+            yield Progress(0.04 + 0.16 * step.share, "Looking for the back muscles")
         slab_mm = spacing[0] * depth / len(slabs)
         place = locate(rough, grid, weights.coarse.spacing_mm, slab_mm)
         empty = np.zeros((depth, height, width), dtype=np.uint8)
@@ -146,17 +162,11 @@ class TorchBackend:
         wanted = slabs[place.slabs.start : place.slabs.stop]
         window = np.zeros((len(wanted), 9, *grid.size), dtype=np.float16)
         spread = np.zeros((len(wanted), *grid.size), dtype=np.float32)
-        for part, probability, difference in predict(
-            fine,
-            wanted,
-            grid,
-            self.passes,
-            device,
-            _BATCH,
-        ):
-            window[part], spread[part] = probability, difference
-            text = f"Outlining the muscles, slice {part.stop} of {len(wanted)}"
-            yield Progress(0.2 + 0.65 * part.stop / len(wanted), text)
+        for step in predict(fine, wanted, grid, self.passes, device, _BATCH):
+            if step.probability is not None and step.spread is not None:
+                window[step.part], spread[step.part] = step.probability, step.spread
+            text = f"Outlining the muscles, slice {step.part.stop} of {len(wanted)}"
+            yield Progress(0.2 + 0.64 * step.share, text)
         return window, spread, grid
 
     def _result(
@@ -238,8 +248,7 @@ def _to_scan(
             )
             unsure = np.maximum(1 - best, disagreement)
             doubt[z] = float(unsure[plane > 0].mean())
-        if i % 4 == 0:
-            yield Progress(0.85 + 0.1 * i / len(covered), "Drawing the muscles on the scan's grid")
+        yield Progress(0.85 + 0.1 * i / len(covered), "Drawing the muscles on the scan's grid")
     confidence = {m: float(sums[m] / counts[m]) for m in MUSCLES if counts[m] > 0}
     return muscle, confidence, doubt
 

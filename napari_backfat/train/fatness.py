@@ -115,4 +115,4 @@ def _septa(
         edge = np.clip(1 - ndimage.gaussian_filter(muscle, rng.uniform(1, 2.5)), 0, 1)
         rim = np.clip(edge * rng.uniform(0.3, 1.2) * (1 + severity), 0, 0.95)
         patchy = np.clip(0.4 + 0.7 * smooth_noise(rng, region.shape, 10), 0, 1)
-        np.maximum(part, (rim * patchy).astype(np.float32), out=part)
+        np.maximum(part, (rim * patchy * muscle).astype(np.float32), out=part)

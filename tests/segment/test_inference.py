@@ -33,7 +33,12 @@ GRID = window_for((80, 120), (2.0, 2.0), 2.0, (40.0, 60.0), (128.0, 192.0))
 def run(
     network: torch.nn.Module, slabs: np.ndarray, *passes: Pass
 ) -> tuple[np.ndarray, np.ndarray]:
-    pieces = list(predict(network, slabs, GRID, passes, "cpu", 2))
+    steps = list(predict(network, slabs, GRID, passes, "cpu", 2))
+    assert len(steps) == 2 * len(passes), "one report after every look"
+    shares = [s.share for s in steps]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    pieces = [(s.part, s.probability, s.spread) for s in steps if s.probability is not None]
     assert [p[0] for p in pieces] == [slice(0, 2), slice(2, 3)]
     return np.concatenate([p[1] for p in pieces]), np.concatenate([p[2] for p in pieces])
 

@@ -45,7 +45,8 @@ def test_there_and_back_keeps_a_smooth_image_in_place(
     margin_y, margin_x = int(12 / spacing[0]) + 2, int(12 / spacing[1]) + 2
     inner = (slice(margin_y, -margin_y), slice(margin_x, -margin_x))
     wanted = ramp[rows, columns]
-    np.testing.assert_allclose(back[inner], wanted[inner], atol=0.6)
+    # The ramp rises by 2 per mm: this is half a millimetre, at pixels of up to 4 mm.
+    np.testing.assert_allclose(back[inner], wanted[inner], atol=1.0)
 
 
 def test_outside_the_scan_is_zero() -> None:
