@@ -81,11 +81,11 @@ class CasePanel(QWidget):
         tilt = geometry.obliquity_deg
         oblique = f", tilted {tilt:.0f}°: letters name the nearest side" if tilt >= 1 else ""
         self.description.setText(
-            f"{names}: {x} × {y} × {z} voxels of {dx:.2f} × {dy:.2f} × {dz:.2f} mm{oblique}"
+            f"{names}: {x} × {y} × {z}, {dx:.2f} × {dy:.2f} × {dz:.2f} mm{oblique}"
         )
         self.description.setToolTip("\n".join(v.source.path for v in scan.images))
         shown = "\n".join(scan.notes)
-        self.notes.setText(shown if len(shown) < 150 else shown[:147] + "…")
+        self.notes.setText(shown if len(shown) < 100 else shown[:97] + "…")
         self.notes.setToolTip(shown)
         self.notes.setVisible(bool(shown))
 

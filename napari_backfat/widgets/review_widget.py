@@ -248,8 +248,8 @@ class ReviewWidget(QWidget):
             f"{about.get('seconds', 0):.0f} s, weights {str(about.get('weights_sha256'))[:10]}"
         )
         if flags:
-            text += f"\n{len(flags)} remarks: {flags[0]['text']}"
-            text += " …" if len(flags) > 1 else ""
+            first = flags[0]["text"]
+            text += f"\n{len(flags)} remarks: {first[:42] + '…' if len(first) > 43 else first}"
         self.segment_panel.set_result(text, "\n".join(f["text"] for f in flags))
 
     def _on_device(self, choice: str) -> None:
