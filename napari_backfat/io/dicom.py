@@ -180,11 +180,13 @@ def _claimed_size(frame: bytes) -> tuple[int, int] | None:
     start = frame.find(b"\xff\x4f\xff\x51", 0, 200)
     if start >= 0:  # JPEG 2000: SOC, SIZ (ISO/IEC 15444-1 A.5.1)
         width, height, left, top = struct.unpack_from(">4I", frame, start + 8)
+        if struct.unpack_from(">H", frame, start + 40) != (1,):
+            raise ValueError("JPEG 2000 stream of several components")
         return height - top, width - left
     if frame[:2] != b"\xff\xd8":
         return None
     at = 2
-    while at + 9 <= len(frame):  # JPEG: segments up to the frame header (ISO/IEC 10918-1 B.1)
+    while at + 10 <= len(frame):  # JPEG: segments up to the frame header (ISO/IEC 10918-1 B.1)
         if frame[at] != 0xFF:
             raise ValueError("damaged JPEG stream")
         marker = frame[at + 1]
@@ -193,7 +195,9 @@ def _claimed_size(frame: bytes) -> tuple[int, int] | None:
             continue
         is_frame = 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES
         if is_frame or marker == 0xF7:  # F7: the frame header of JPEG-LS
-            rows, columns = struct.unpack_from(">2H", frame, at + 5)
+            rows, columns, components = struct.unpack_from(">2HB", frame, at + 5)
+            if components != 1:
+                raise ValueError("JPEG stream of several components")
             return rows, columns
         at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
     raise ValueError("JPEG stream without a frame header")

@@ -97,6 +97,16 @@ def test_compressed_frame_of_another_size_is_refused(tmp_path: Path) -> None:
         read_dicom(folder)
 
 
+def test_compressed_frame_of_many_components_is_refused(tmp_path: Path) -> None:
+    images = classic(stored_voxels((40, 36, 4)), affine_for())
+    for image in images:
+        image.compress(JPEGLSLossless, generate_instance_uid=False)
+        at = image.PixelData.index(b"\xff\xf7") + 9
+        image.PixelData = image.PixelData[:at] + b"\xff" + image.PixelData[at + 1 :]
+    with pytest.raises(BackfatError, match="cannot be read"):
+        read_dicom(save(tmp_path / "s", images))
+
+
 def test_slope_and_intercept_of_each_slice(tmp_path: Path) -> None:
     stored, affine = stored_voxels(SHAPE), affine_for()
     images = classic(stored, affine)
