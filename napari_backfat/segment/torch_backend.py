@@ -69,6 +69,9 @@ class TorchBackend:
 
     def run(self, scan: Scan, device: str = "cpu") -> Generator[Progress, None, Segmentation]:
         """Segment a scan; see `SegmentationBackend.run`."""
+        # The first import of torch and MONAI takes seconds: a report between them keeps cancelling
+        # quick.
+        yield Progress(0.0, "Starting torch")
         import torch
 
         threads = torch.get_num_threads()
@@ -95,9 +98,6 @@ class TorchBackend:
 
     def _run(self, scan: Scan, device: str) -> Generator[Progress, None, Segmentation]:
         started = time.perf_counter()
-        # The first import of torch and MONAI takes seconds: a report between them keeps cancelling
-        # quick.
-        yield Progress(0.0, "Starting torch")
         device, _ = resolve_device(device)
         yield Progress(0.003, "Starting the network library")
         import monai.networks.nets.basic_unet  # noqa: F401
