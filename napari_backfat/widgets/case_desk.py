@@ -35,6 +35,15 @@ class Question:
     error: BackfatError
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is to be opened, with the person's answers so far."""
+
+    files: tuple[str, ...]
+    contrasts: Sequence[Contrast] | None = None
+    accept_mismatch: bool = False
+
+
 class CaseDesk(QObject):
     """Where scans and case folders come in and go out.
 
@@ -68,7 +77,6 @@ class CaseDesk(QObject):
         self.jobs = jobs
         self.autosaver = autosaver
         self.dialogs = dialogs
-        self._retry_paths: list[str] = []
         self._gathered: list[str] = []
 
     # ------------------------------------------------------------------ open
@@ -103,50 +111,58 @@ class CaseDesk(QObject):
                 "or fat partner. Open both, so that fat fractions can be measured?",
             ):
                 files.append(str(partner))
+        self._load(Request(tuple(files), contrasts, accept_mismatch))
+
+    def _load(self, request: Request) -> None:
+        """Read what was asked for; an answered question changes the request and reads again."""
         self.message.emit("")
-        job = self._asking(files, contrasts, accept_mismatch)
-        self.jobs.start("Opening the scan", job, self._on_loaded)
 
-    def _asking(
-        self,
-        files: list[str],
-        contrasts: Sequence[Contrast] | None,
-        accept_mismatch: bool,
-    ) -> Generator[Progress, None, Loaded | Question]:
-        """Load, and hand questions back as a result, because a worker cannot ask."""
-        self._retry_paths = files
-        try:
-            return (yield from self.session.load_job(files, contrasts, accept_mismatch))
-        except (PairingNeedsConsent, RolesNeeded, SeriesNeeded) as error:
-            return Question(error)
+        def job() -> Generator[Progress, None, Loaded | Question]:
+            # A worker cannot ask, so questions come back as a result.
+            try:
+                return (
+                    yield from self.session.load_job(
+                        request.files, request.contrasts, request.accept_mismatch
+                    )
+                )
+            except (PairingNeedsConsent, RolesNeeded, SeriesNeeded) as error:
+                return Question(error)
 
-    def _on_loaded(self, result: Loaded | Question) -> None:
-        if isinstance(result, Loaded):
-            result = self._with_contrast(result)
-            if not self._offer_recovery(result):
-                self.session.accept_loaded(result)
-                self.message.emit(" ".join(result.notes))
-            return
-        files, error = self._retry_paths, result.error
+        def done(result: Loaded | Question) -> None:
+            if isinstance(result, Loaded):
+                self._on_loaded(result)
+            else:
+                self._ask(request, result.error)
+
+        self.jobs.start("Opening the scan", job(), done)
+
+    def _ask(self, request: Request, error: BackfatError) -> None:
+        """Put the question of a load to the person, and load again with the answer."""
         if isinstance(error, PairingNeedsConsent):
             if self.dialogs.yes("Do these images belong together?", error.comparison.text):
-                self.open_scan(files, accept_mismatch=True)
+                self._load(replace(request, accept_mismatch=True))
             else:
                 self.message.emit("The scan was not opened: the images' positions disagree.")
-            return
-        if isinstance(error, SeriesNeeded):
+        elif isinstance(error, SeriesNeeded):
             chosen = self.dialogs.series(error.series)
             if chosen:
-                self.open_scan(chosen)
+                self._load(replace(request, files=tuple(chosen), contrasts=None))
             else:
                 self.message.emit("The scan was not opened: no series was chosen.")
-            return
-        water = self.dialogs.water_image(files) if len(files) == 2 else None
-        if water is None:
-            self.message.emit(str(error))
-            return
-        roles = [Contrast.WATER if f == water else Contrast.FAT for f in files]
-        self.open_scan(files, roles)
+        else:
+            files = request.files
+            water = self.dialogs.water_image(files) if len(files) == 2 else None
+            if water is None:
+                self.message.emit(str(error))
+                return
+            roles = [Contrast.WATER if f == water else Contrast.FAT for f in files]
+            self._load(replace(request, contrasts=roles))
+
+    def _on_loaded(self, loaded: Loaded) -> None:
+        loaded = self._with_contrast(loaded)
+        if not self._offer_recovery(loaded):
+            self.session.accept_loaded(loaded)
+            self.message.emit(" ".join(loaded.notes))
 
     def _with_contrast(self, loaded: Loaded) -> Loaded:
         """Ask what a single new image shows if neither its name nor its header says so."""

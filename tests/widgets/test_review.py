@@ -333,3 +333,19 @@ def test_closed_review_leaves_nothing_behind(bench: Bench) -> None:
     bench.review.close_review()
     assert len(bench.viewer.layers) == 0
     assert bench.review.session.case is None
+
+
+def test_two_questions_about_one_scan_keep_both_answers(window: Window, tmp_path: Path) -> None:
+    _, review = window
+    answers: Any = review.desk.dialogs
+    water, fat = write_pair(tmp_path, make_case())
+    image = nib.load(water)
+    shifted = image.affine.copy()
+    shifted[:3, 3] += (30.0, -20.0, 10.0)
+    nib.Nifti1Image(np.asarray(image.dataobj), shifted).to_filename(tmp_path / "series7.nii.gz")
+    fat.rename(tmp_path / "series8.nii.gz")
+    review.desk.open_scan([tmp_path / "series7.nii.gz", tmp_path / "series8.nii.gz"])
+    wait_for(lambda: review.session.case is not None)
+    assert answers.asked == ["water", "Do these images belong together?"]
+    assert review.session.case is not None
+    assert review.session.case.scan.is_dixon
