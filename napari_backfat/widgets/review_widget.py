@@ -65,6 +65,7 @@ class ReviewWidget(QWidget):
         self.session = ReviewSession()
         self.layers: CaseLayers | None = None
         self._watched: QWidget | None = None
+        self._closed = False
         self.jobs = JobRunner(self)
         self.scheduler = QtScheduler(self)
         self.case_panel = CasePanel()
@@ -316,7 +317,10 @@ class ReviewWidget(QWidget):
         QTimer.singleShot(0, lambda: self.desk.open_paths(paths))
 
     def close_review(self) -> None:
-        """End everything that belongs to this widget; called when its window goes."""
+        """End everything that belongs to this widget; called when its window goes, once or more."""
+        if self._closed:
+            return
+        self._closed = True
         self.jobs.cancel()
         self.jobs.wait()
         self.autosaver.stop()
