@@ -102,7 +102,8 @@ class CaseLayers:
             **place,
         )
         self.muscle.contour = _OUTLINE
-        self._first = first = next(iter(self.images.values()))
+        first = next(iter(self.images.values()))
+        self._body = _body_box(first.data)
         for image in list(self.images.values())[1:]:
             image.visible = False
         for layer in [*reversed(self.images.values()), self.tissue, self.muscle]:
@@ -164,7 +165,7 @@ class CaseLayers:
         """Zoom so that the body, not the air around it, fills the canvas."""
         self._viewer.fit_to_view()
         camera, (height, width) = self._viewer.scene.camera, self._viewer.canvas.size
-        box = _body_box(self._first.data)
+        box = self._body
         row, column = self._viewer.dims.displayed
         spacing = self._masks.geometry.spacing_mm
         low = [box[axis].start * spacing[axis] for axis in (row, column)]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LEAN = [TissueCode.LEAN, TissueCode.LEAN_BY_HAND]
 _FAT = [TissueCode.FAT, TissueCode.FAT_BY_HAND]
 _HAND = [TissueCode.LEAN_BY_HAND, TissueCode.FAT_BY_HAND]
-_BACK = [m for m in MUSCLES if m.group in (MuscleGroup.MULTIFIDUS, MuscleGroup.ERECTOR_SPINAE)]
+BACK = [m for m in MUSCLES if m.group in (MuscleGroup.MULTIFIDUS, MuscleGroup.ERECTOR_SPINAE)]
 
 
 def quantify(
@@ -45,13 +45,13 @@ def quantify(
     """
 
     def measure(labels: Sequence[Muscle], muscle: Muscle | None) -> MuscleMeasure:
-        return _measure(ledger, geometry, fat_kind, labels, muscle)
+        return measure_together(ledger, geometry, fat_kind, labels, muscle)
 
     muscles = {m: measure([m], m) for m in MUSCLES}
     return Measurement(
         muscles=muscles,
         total=measure(MUSCLES, None),
-        back=measure(_BACK, None),
+        back=measure(BACK, None),
         asymmetry={
             g: _asymmetry(
                 muscles[muscle_of(g, Side.LEFT)].volume_ml,
@@ -64,13 +64,28 @@ def quantify(
     )
 
 
-def _measure(
+def measure_together(
     ledger: Ledger,
     geometry: Geometry,
     fat_kind: FatMapKind,
     labels: Sequence[Muscle],
-    muscle: Muscle | None,
+    muscle: Muscle | None = None,
 ) -> MuscleMeasure:
+    """Compute the numbers of some muscles taken as one.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Counts, of all slices or of some.
+    geometry : Geometry
+        Grid of the masks.
+    fat_kind : FatMapKind
+        Meaning of the fat map.
+    labels : sequence of Muscle
+        The muscles.
+    muscle : Muscle, optional
+        Recorded in the result; None for more than one muscle.
+    """
     counts = ledger.counts[:, labels].sum(axis=1)  # (Z, tissue code)
     per_slice = counts.sum(axis=1)
     tissue = counts.sum(axis=0)

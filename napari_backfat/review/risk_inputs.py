@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_backfat.measure.quantify import quantify
-from napari_backfat.model.anatomy import MUSCLES
+from napari_backfat.measure.quantify import BACK, measure_together
 from napari_backfat.model.fat_map import FatMapKind
 from napari_backfat.model.ledger import Ledger
-from napari_backfat.risk.features import BACK_MUSCLES, Coverage, Features, weighted_fat_ml
+from napari_backfat.risk.features import Coverage, Features, weighted_fat_ml
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.levels import SpineRange
-
-_BACK = [int(m) for m in MUSCLES if m.group in BACK_MUSCLES]
 
 
 def features_of(
@@ -54,27 +51,23 @@ def features_of(
     part.counts = ledger.counts[slices]
     part.defined = ledger.defined[slices]
     part.fat_sum = ledger.fat_sum[slices]
-    measured = quantify(part, geometry, fat_kind, 0.0)
-    if measured.back.volume_ml == 0:
+    # Only what the model reads: this runs at every brush event, beside the table's own numbers.
+    back = measure_together(part, geometry, fat_kind, BACK)
+    if back.volume_ml == 0:
         return None
-    missing = tuple(
-        m.display_name
-        for m in MUSCLES
-        if m.group in BACK_MUSCLES and measured.muscles[m].volume_ml == 0
-    )
+    missing = tuple(m.display_name for m in BACK if not part.counts[:, m].any())
     coverage = Coverage(
-        extent_cm=measured.back.length_cm,
+        extent_cm=back.length_cm,
         first_level=levels.first_level if levels else None,  # type: ignore[arg-type]
         last_level=levels.last_level if levels else None,  # type: ignore[arg-type]
         cut_in_plane=_touches_sides(muscle[slices]),
         missing_parts=missing,
-        cut_cranially=bool(ledger.counts[0, _BACK].any()),
-        cut_caudally=bool(ledger.counts[-1, _BACK].any()),
+        cut_cranially=bool(ledger.counts[0, BACK].any()),
+        cut_caudally=bool(ledger.counts[-1, BACK].any()),
     )
     weighted = None
     if fat_kind is FatMapKind.FAT_FRACTION:
         weighted = weighted_fat_ml(ledger, geometry, slices)
-    back = measured.back
     return Features(
         muscle_ml=back.volume_ml,
         lean_ml=back.lean_ml,
@@ -89,4 +82,4 @@ def features_of(
 def _touches_sides(muscle: NDArray[np.uint8]) -> bool:
     """Whether a back muscle reaches the first or last row or column of any slice."""
     faces = (muscle[:, 0], muscle[:, -1], muscle[:, :, 0], muscle[:, :, -1])
-    return any(bool(np.isin(face, _BACK).any()) for face in faces if face.any())
+    return any(bool(np.isin(face, BACK).any()) for face in faces if face.any())

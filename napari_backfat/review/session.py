@@ -20,6 +20,8 @@ from napari_backfat.review.fat import fat_map_of
 from napari_backfat.review.live import Live
 from napari_backfat.review.restore import ai_result, case_of, now
 from napari_backfat.risk.model import DEFAULT_MODEL, MODELS
+from napari_backfat.segment.backend import BACKENDS, DEFAULT_BACKEND
+from napari_backfat.segment.devices import resolve_device
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -143,7 +145,7 @@ class ReviewSession:
     # ------------------------------------------------------------------ AI
 
     def segment_job(
-        self, backend_name: str = "bundled", device: str = "auto"
+        self, backend_name: str = DEFAULT_BACKEND, device: str = "auto"
     ) -> Generator[Progress, None, Segmented]:
         """Find the muscles of the open case; changes nothing.
 
@@ -154,9 +156,6 @@ class ReviewSession:
         device : str
             "auto", "cpu", "cuda" or "mps".
         """
-        from napari_backfat.segment.backend import BACKENDS
-        from napari_backfat.segment.devices import resolve_device
-
         yield Progress(0.0, "Starting torch")
         torch_device, sentence = resolve_device(device)
         yield Progress(0.0, sentence)
