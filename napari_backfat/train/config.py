@@ -53,6 +53,7 @@ class TrainConfig:
     coarse: StageConfig
     workers: int = 2
     maps: tuple[str, ...] = field(default_factory=tuple)
+    maps_held_out: tuple[str, ...] = field(default_factory=tuple)
 
 
 def _stage(raw: dict[str, Any]) -> StageConfig:
@@ -76,7 +77,13 @@ def load_config(path: Path = DEFAULT_CONFIG) -> TrainConfig:
     if unknown:
         raise BackfatError(f"{path} has unknown settings: {', '.join(sorted(unknown))}.")
     raw["fine"], raw["coarse"] = _stage(raw["fine"]), _stage(raw["coarse"])
-    raw["maps"] = tuple(raw.get("maps", ()))
+    for key in ("maps", "maps_held_out"):
+        raw[key] = tuple(raw.get(key, ()))
+    if raw["held_out"] and not raw["maps_held_out"]:
+        raise BackfatError(f"{path} wants held-out slices but names no map in maps_held_out.")
+    both = set(raw["maps"]) & set(raw["maps_held_out"])
+    if both:
+        raise BackfatError(f"{path} trains on maps that it holds out: {', '.join(sorted(both))}.")
     return TrainConfig(**raw)
 
 

@@ -95,7 +95,7 @@ def _septa(
             b = ndimage.gaussian_filter((region == two).astype(np.float32), width)
             plane = np.clip(4 * a * b * rng.uniform(0.6, 1.3), 0, 1) ** rng.uniform(1, 3)
             strength = np.clip(
-                rng.uniform(0.2, 1.0) * (1 + 0.6 * smooth_noise(rng, region.shape, 8)), 0, 1
+                rng.uniform(0.05, 1.0) * (1 + 0.6 * smooth_noise(rng, region.shape, 8)), 0, 1
             )
             np.maximum(part, (plane * strength).astype(np.float32), out=part)
     for value in (3, 4):  # between longissimus and iliocostalis

@@ -14,7 +14,7 @@ from napari_backfat.train.canvas import SHAPE
 from napari_backfat.train.context import build_slice
 from napari_backfat.train.fatness import fat_fraction
 from napari_backfat.train.others import negative_slice, phantom_slices, trunk_slice, trunk_stack
-from napari_backfat.train.placement import place_muscles, reach_the_fascia
+from napari_backfat.train.placement import place_muscles
 from napari_backfat.train.sources import load_muscle_map
 
 if TYPE_CHECKING:
@@ -87,8 +87,6 @@ def make_chunk(
             build_slice(rng, place_muscles(rng, stacks[int(rng.integers(len(stacks)))]))
             for _ in range(_CHUNK)
         ]
-        border_rng = np.random.default_rng([seed, KINDS.index(kind), chunk, 2])
-        slices = [reach_the_fascia(border_rng, s) for s in slices]
     fat_rng = np.random.default_rng([seed, KINDS.index(kind), chunk, 1])
     return np.stack(slices), np.stack([fat_fraction(fat_rng, s) for s in slices])
 
@@ -123,7 +121,8 @@ def build_pool(config: TrainConfig, root: Path, folder: Path) -> None:
 
 def _work(job: tuple[TrainConfig, Path, Path, str, int]) -> tuple[str, int]:
     config, root, folder, kind, chunk = job
-    made = make_chunk(root, config.maps, config.seed, kind, chunk)
+    maps = config.maps_held_out if kind == "held_out" else config.maps
+    made = make_chunk(root, maps, config.seed, kind, chunk)
     for name, array in zip(("classes", "fraction"), made, strict=True):
         store = np.lib.format.open_memmap(folder / f"{kind}_{name}.npy", "r+")
         store[chunk * _CHUNK : (chunk + 1) * _CHUNK] = array
