@@ -8,11 +8,11 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_backfat.layers.colors import muscle_colors, tissue_colors
 from napari_backfat.layers.mask_binding import MaskBinding
 from napari_backfat.layers.plain import FILE_GRID
 from napari_backfat.layers.scheduling import immediately
 from napari_backfat.layers.side_letters import SideLetters
+from napari_backfat.model.colors import muscle_colors, tissue_colors
 from napari_backfat.model.fat_map import FatMapKind
 from napari_backfat.model.volume import Contrast
 

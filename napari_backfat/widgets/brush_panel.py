@@ -19,8 +19,8 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleSlider
 
-from napari_backfat.layers.colors import muscle_rgb, tissue_rgba
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
+from napari_backfat.model.colors import muscle_rgb, tissue_rgba
 from napari_backfat.widgets.buttons import STYLE, check_button
 
 _TOOLS = (

@@ -14,9 +14,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_backfat.layers.colors import muscle_rgb
 from napari_backfat.measure.table import MEASURES, Measure, cut_note, present, value_of
 from napari_backfat.model.anatomy import MUSCLES, Muscle, MuscleGroup, Side
+from napari_backfat.model.colors import muscle_rgb
 
 if TYPE_CHECKING:
     from napari_backfat.model.results import Asymmetry, Measurement, MuscleMeasure

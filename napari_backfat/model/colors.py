@@ -1,4 +1,4 @@
-"""One palette for canvas, table and plots.
+"""One palette for canvas, table, plots, reports and exported label tables.
 
 Hues are Okabe and Ito's, which stay apart in the common forms of colour blindness. Both sides of
 a muscle share a hue, because the side is read from position and letters; the right is lighter.
