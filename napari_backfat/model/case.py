@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.masks import Masks
     from napari_backfat.model.results import Measurement
     from napari_backfat.model.risk_results import RiskEstimate
+    from napari_backfat.model.vertebrae import VertebralLevels
     from napari_backfat.model.volume import Scan
 
 
@@ -55,6 +56,7 @@ class CaseSignals(SignalGroup):
     ai_risk = Signal(object)
     patient = Signal(object)
     levels = Signal(object)
+    vertebrae = Signal(object)
     saved = Signal(bool)
 
 
@@ -75,7 +77,12 @@ class Case:
     ----------
     events : CaseSignals
         One signal per evented field: measurement, risk, ai, ai_risk, patient, levels,
-        saved.
+        vertebrae, saved.
+    levels : SpineRange or None
+        The vertebrae the numbers for the risk model stand for.
+    vertebrae : VertebralLevels or None
+        The disc lines. While there are any, `levels` is what they say; see
+        `ReviewSession.set_vertebrae` and `set_levels`.
     folder : str or None
         Case folder it was saved to or opened from.
     revision : int
@@ -89,6 +96,7 @@ class Case:
         "ai_risk",
         "patient",
         "levels",
+        "vertebrae",
         "saved",
     )
 
@@ -98,6 +106,7 @@ class Case:
         self.masks = masks
         self.patient = Patient()
         self.levels: SpineRange | None = None
+        self.vertebrae: VertebralLevels | None = None
         self.measurement: Measurement | None = None
         self.risk: RiskEstimate | None = None
         self.ai: AiResult | None = None

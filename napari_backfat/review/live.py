@@ -37,6 +37,7 @@ class Live:
             (case.masks.changed, self._on_masks),
             (case.events.patient, self._on_person),
             (case.events.levels, self._on_person),
+            (case.events.vertebrae, self._on_lines),
             (case.events.ai, self._on_ai),
         ]
         for signal, slot in self._connections:
@@ -76,6 +77,9 @@ class Live:
         self.update()
         self._on_ai(self._case.ai)
         self._touch()
+
+    def _on_lines(self, _: object) -> None:
+        self._touch()  # numbers follow through `levels`; the lines themselves are saved too
 
     def _on_ai(self, _: object) -> None:
         case = self._case

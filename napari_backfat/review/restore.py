@@ -12,6 +12,7 @@ from napari_backfat.model.ledger import Ledger, joint_code
 from napari_backfat.model.levels import SpineRange
 from napari_backfat.model.masks import Masks
 from napari_backfat.model.patient import Patient
+from napari_backfat.model.vertebrae import VertebralLevels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,10 +63,13 @@ def case_of(loaded: Loaded) -> tuple[Case, dict[str, Any]]:
 
 def _restore(case: Case, files: CaseFiles) -> dict[str, Any]:
     record = files.provenance
-    levels = record.get("levels")
-    if levels:
+    levels, vertebrae = record.get("levels"), record.get("vertebrae")
+    depth = case.scan.geometry.shape[0]
+    if vertebrae:  # absent in folders of earlier versions; the lines say what the levels are
+        case.vertebrae = VertebralLevels.from_dict(vertebrae)
+        case.levels = case.vertebrae.spine_range(depth)
+    elif levels:
         case.levels = SpineRange(**levels)
-        depth = case.scan.geometry.shape[0]
         if case.levels.last_slice >= depth:
             raise ValueError(f"slice {case.levels.last_slice} of {depth}")
     if files.ai_muscles is not None and files.ai_tissue is not None:

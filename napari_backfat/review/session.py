@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.levels import SpineRange
     from napari_backfat.model.masks import Change
     from napari_backfat.model.patient import Patient
+    from napari_backfat.model.vertebrae import VertebralLevels
     from napari_backfat.model.volume import Contrast, Scan
     from napari_backfat.risk.model import RiskModel
     from napari_backfat.segment.backend import Segmentation
@@ -244,6 +245,8 @@ class ReviewSession:
     def set_levels(self, levels: SpineRange | None) -> None:
         """State which vertebrae are measured.
 
+        Disc lines that say something else are given up: the last statement counts.
+
         Raises
         ------
         BackfatError
@@ -255,7 +258,26 @@ class ReviewSession:
             raise BackfatError(
                 f"Slice {levels.last_slice} does not exist; this scan has slices 0 to {depth - 1}."
             )
+        lines = case.vertebrae
+        if lines is not None and lines.spine_range(depth) != levels:
+            case.vertebrae = None
         case.levels = levels
+
+    def set_vertebrae(self, vertebrae: VertebralLevels | None) -> None:
+        """Set the disc lines; the levels of the risk model follow from them.
+
+        Parameters
+        ----------
+        vertebrae : VertebralLevels or None
+            None takes the lines away, and with them the levels that came from them.
+        """
+        case = self._require_case()
+        depth = case.scan.geometry.shape[0]
+        levels = vertebrae.spine_range(depth) if vertebrae is not None else None
+        if case.vertebrae != vertebrae:
+            case.vertebrae = vertebrae
+        if case.levels != levels:
+            case.levels = levels
 
     # ------------------------------------------------------------------ save
 
@@ -317,6 +339,7 @@ class ReviewSession:
             },
             "scan_notes": list(case.scan.notes),
             "levels": case.levels.to_dict() if case.levels else None,
+            "vertebrae": case.vertebrae.to_dict() if case.vertebrae else None,
             "ai": case.ai.provenance if case.ai else None,
             "risk_model": {"id": self.risk_model.id, "version": self.risk_model.version},
         }
