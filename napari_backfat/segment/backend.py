@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -56,6 +56,10 @@ class Segmentation:
         Wall time.
     slice_uncertainty : ndarray, shape (Z,), float32
         Mean uncertainty of the muscle voxels of each slice, 0 (sure) to 1; 0 where none are.
+    combined : tuple of str
+        Keys of `model.combined.COMBINED`: labels that hold more than one muscle.
+    about : dict
+        More about the model for provenance.json: licence, version, folder; JSON-serialisable.
     """
 
     muscle: NDArray[np.uint8]
@@ -65,6 +69,8 @@ class Segmentation:
     flags: tuple[QualityFlag, ...]
     seconds: float
     slice_uncertainty: NDArray[np.float32]
+    combined: tuple[str, ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
 
     @property
     def found(self) -> bool:
@@ -88,7 +94,8 @@ class SegmentationBackend(Protocol):
         scan : Scan
             One image, or a water and a fat image.
         device : str
-            torch device, as `devices.resolve_device` gives it.
+            torch device, as `devices.resolve_device` gives it. A backend with an attribute
+            ``chooses_device = True`` gets the person's choice as it is, "auto" included.
 
         Yields
         ------
@@ -115,6 +122,9 @@ def _bundled() -> SegmentationBackend:
 
 
 BACKENDS: dict[str, Callable[[], SegmentationBackend]] = {"bundled": _bundled}
-"""Name to factory. Factories import what they need, so listing them costs nothing."""
+"""Name to factory. Factories import what they need, so listing them costs nothing.
+
+Other packages add theirs by an entry point, people by a folder; see `segment.registry`.
+"""
 
 DEFAULT_BACKEND = "bundled"

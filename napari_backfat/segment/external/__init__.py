@@ -1,0 +1,1 @@
+"""Models made elsewhere: folders of weights that a person brings along."""
