@@ -7,26 +7,28 @@ import tempfile
 import warnings
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from napari_backfat import __version__
+from napari_backfat.commands.console import (
+    EXIT_NOTHING_FOUND,
+    console,
+    error_console,
+    reporting,
+    say,
+    with_bar,
+)
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from napari_backfat.model.progress import Progress as Step
     from napari_backfat.review.session import ReviewSession
 
-T = TypeVar("T")
 _PLAIN_WIDTH = 120  # room for the table where output goes to a file; a terminal has its own width
-EXIT_USER, EXIT_NOTHING_FOUND, EXIT_CANCELLED = 2, 3, 130
 
 app = typer.Typer(
     name="napari-backfat",
@@ -36,8 +38,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_console = Console()
-_errors = Console(stderr=True)
 
 
 class Single(StrEnum):
@@ -88,14 +88,14 @@ def analyze(
     Exit codes: 0 done, 2 a problem with the input, 3 no paraspinal muscles found (the folder is
     written all the same), 130 interrupted.
     """
-    with _reporting():
+    with reporting():
         session = _open(water, fat, image, contrast, accept_mismatch)
         _prepare(session, patient, levels, threshold)
         _check_writable(out)  # before the long part, not after it
-        session.accept_segmentation(_with_bar(session.segment_job(device=device)))
+        session.accept_segmentation(with_bar(session.segment_job(device=device)))
         found = _finish(session, out)
     if not found:
-        _say("No paraspinal muscles were found in this scan.", _errors)
+        say("No paraspinal muscles were found in this scan.", error_console)
         raise typer.Exit(EXIT_NOTHING_FOUND)
 
 
@@ -117,13 +117,13 @@ def measure(
     """Measure masks that were made elsewhere, and write a case folder."""
     from napari_backfat.io.labels import read_labels
 
-    with _reporting():
+    with reporting():
         session = _open(water, fat, image, contrast, accept_mismatch)
         assert session.case is not None
         grid = session.case.scan.reference.file_grid
         labels = read_labels(muscles, grid, accept_mismatch=accept_mismatch)
         for note in labels.notes:
-            _say(f"Note: {note}")
+            say(f"Note: {note}")
         _prepare(session, patient, levels, threshold)
         session.accept_muscles(labels.array)
         session.case.masks.edits = 0  # masks from a file are no corrections
@@ -140,7 +140,7 @@ def demo(
     """Open the bundled synthetic case in the window and run the AI on it."""
     from napari_backfat.widgets.demo import run_demo
 
-    with _reporting():
+    with reporting():
         table = run_demo(out, exit_after_screenshot)
         if table is not None:
             _print_results(table)
@@ -149,7 +149,7 @@ def demo(
 @app.command()
 def version() -> None:
     """Print the version."""
-    _console.print(__version__)
+    console.print(__version__)
 
 
 def main() -> None:
@@ -158,26 +158,6 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="System theme detection", category=UserWarning)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     app()
-
-
-class _reporting:
-    """Turn problems into one sentence and an exit code."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, BackfatError):
-            _say(f"Error: {error}", _errors)
-            raise typer.Exit(EXIT_USER) from error
-        if isinstance(error, KeyboardInterrupt):
-            _say("Interrupted; nothing was written.", _errors)
-            raise typer.Exit(EXIT_CANCELLED) from error
-
-
-def _say(text: str, console: Console = _console) -> None:
-    """Print a sentence as it is: paths may hold brackets, and other programs read the lines."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _check_writable(folder: Path) -> None:
@@ -210,13 +190,13 @@ def _open(
         raise BackfatError(
             "Give either --water and --fat together, or --image alone (with --contrast)."
         )
-    case = session.accept_loaded(_with_bar(job))
+    case = session.accept_loaded(with_bar(job))
     if image is not None and contrast is Single.AUTO:
         shown = case.scan.images[0].contrast
         if shown is Contrast.UNKNOWN or not is_dicom(image):  # a DICOM header speaks for itself
-            _say(f"Note: {_guess_in_words(image, shown)}")
+            say(f"Note: {_guess_in_words(image, shown)}")
     for note in case.scan.notes:
-        _say(f"Note: {note}")
+        say(f"Note: {note}")
     return session
 
 
@@ -275,14 +255,14 @@ def _finish(session: ReviewSession, out: Path) -> bool:
     _print_results(case.measurement)
     if case.risk is not None:
         for line in summary_lines(case.risk):
-            _say(line)
+            say(line)
     if case.ai is not None:
         for flag in case.ai.provenance["flags"]:
-            _say(f"AI: {flag['text']}")
+            say(f"AI: {flag['text']}")
     if not case.scan.is_dixon:
         for note in case.masks.fat_map.notes:
-            _say(f"Note: {note}")
-    _say(f"Saved to {out}")
+            say(f"Note: {note}")
+    say(f"Saved to {out}")
     return case.measurement.total.volume_ml > 0
 
 
@@ -302,28 +282,6 @@ def _print_results(measurement: Any) -> None:
             for v, m in zip(values, MEASURES, strict=True)
         ]
         table.add_row("All muscles" if muscle is None else muscle.display_name, *cells)
-    wide = _console.is_terminal or _console.width >= _PLAIN_WIDTH
-    console = _console if wide else Console(width=_PLAIN_WIDTH)
-    console.print(table)
-
-
-def _with_bar(job: Generator[Step, None, T]) -> T:
-    """Run a job with a progress bar; Ctrl+C closes it."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=_errors,
-        transient=True,
-    ) as bar:
-        task = bar.add_task("Starting", total=1.0)
-        try:
-            while True:
-                try:
-                    step = next(job)
-                except StopIteration as stop:
-                    result: T = stop.value
-                    return result
-                bar.update(task, completed=step.fraction, description=step.text)
-        finally:
-            job.close()
+    wide = console.is_terminal or console.width >= _PLAIN_WIDTH
+    target = console if wide else Console(width=_PLAIN_WIDTH)
+    target.print(table)
