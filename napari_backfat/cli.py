@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_backfat import __version__
+from napari_backfat.commands import export_training
 from napari_backfat.commands.console import (
     EXIT_NOTHING_FOUND,
     console,
@@ -150,6 +151,9 @@ def demo(
 def version() -> None:
     """Print the version."""
     console.print(__version__)
+
+
+export_training.register(app)
 
 
 def main() -> None:
