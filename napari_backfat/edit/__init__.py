@@ -1,0 +1,1 @@
+"""The correction tools as array operations: each takes arrays and returns a `Patch`."""
