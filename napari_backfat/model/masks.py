@@ -14,6 +14,7 @@ from napari_backfat.model.edit_rules import HAND, Written, complete
 from napari_backfat.model.fat_map import apply_rule, threshold_code
 from napari_backfat.model.history import History
 from napari_backfat.model.ledger import Ledger, joint_code
+from napari_backfat.model.protection import Protection
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +45,8 @@ class Change:
         Voxels of tissue paint that lay outside every muscle and were taken back.
     refused_label : int
         Voxels with a label number that has no meaning, taken back.
+    refused_protected : int
+        Voxels of the protect list that would have been overwritten, taken back.
     adjusted : bool
         Whether values other than the writer's were written, so that a view must be redrawn.
     """
@@ -51,6 +54,7 @@ class Change:
     voxels: int
     refused_outside: int = 0
     refused_label: int = 0
+    refused_protected: int = 0
     adjusted: bool = False
 
 
@@ -96,6 +100,7 @@ class Masks:
         self.muscle: NDArray[np.uint8] = np.zeros(geometry.shape, np.uint8)
         self.tissue: NDArray[np.uint8] = np.zeros(geometry.shape, np.uint8)
         self.grow_into: Muscle | None = None
+        self.protection = Protection()
         self.history = History()
         self.edits = 0
         self._fat_map = fat_map
@@ -193,9 +198,10 @@ class Masks:
             remembered=self._hand.ravel()[index],
         )
         new, outside, bad = complete(written, author is Author.BRUSH, self.grow_into)
+        new, held = self.protection.hold(old, new)
         adjusted = bool(np.any(new != joint_code(written.muscle, written.tissue)) or bad)
         voxels = self._apply(index, old, new)
-        change = Change(voxels, outside, bad, adjusted)
+        change = Change(voxels, outside, bad, held, adjusted)
         self.changed.emit(change)
         return change
 
