@@ -116,6 +116,11 @@ class History:
         return target[-1]
 
     @property
+    def done(self) -> tuple[Step, ...]:
+        """The steps that undo would take back, oldest first."""
+        return tuple(self._undo)
+
+    @property
     def undo_label(self) -> str | None:
         """Label of the step that undo would take back."""
         return self._undo[-1].label if self._undo else None
