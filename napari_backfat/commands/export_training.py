@@ -15,8 +15,8 @@ from napari_backfat.export.nnunet import (
     Incomplete,
     Options,
     export_dataset,
-    verify_with_nnunet,
 )
+from napari_backfat.export.nnunet_check import verify_with_nnunet
 from napari_backfat.io.atomic import write_atomic
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast

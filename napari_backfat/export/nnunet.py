@@ -8,12 +8,8 @@ The layout is nnU-Net's own (`documentation/dataset_format.md` in github.com/MIC
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -342,52 +338,21 @@ def _describe(
         "converted_by": f"napari-backfat {__version__}",
     }
     write_json(partial / "dataset.json", dataset)
-    # What reads predictions back: this dataset's numbers and the muscles' names.
-    muscles = {m.name.lower() for m in MUSCLES}
-    names = {str(number): name for name, number in labels.items() if name in muscles}
-    write_json(partial / "label_map.json", {"labels": names})
+    write_json(partial / "label_map.json", _label_map(labels, options))
     splits = {c.id: c.split for c in cases}
     facts = {s.id: {"split": splits[s.id], **s.facts} for s in staged}
     record = {"seed": options.seed, "incomplete": options.incomplete.value, "cases": facts}
     write_json(partial / "backfat_export.json", record)
 
 
-def verify_with_nnunet(folder: Path, python: str = sys.executable) -> str | None:
-    """Let nnU-Net itself check a dataset, in a process of its own.
-
-    Parameters
-    ----------
-    folder : Path
-        Dataset folder.
-    python : str
-        Interpreter that has nnunetv2.
-
-    Returns
-    -------
-    str or None
-        What nnU-Net printed; None if nnunetv2 is not installed here.
-
-    Raises
-    ------
-    BackfatError
-        If nnU-Net refuses the dataset.
-    """
-    if python == sys.executable and importlib.util.find_spec("nnunetv2") is None:
-        return None
-    code = (
-        "import sys\n"
-        "from nnunetv2.experiment_planning.verify_dataset_integrity import "
-        "verify_dataset_integrity\n"
-        "if __name__ == '__main__':\n"
-        "    verify_dataset_integrity(sys.argv[1], 1)\n"
-    )
-    place = {name: str(folder.parent) for name in ("nnUNet_raw", "nnUNet_preprocessed")}
-    environment = os.environ | place | {"nnUNet_results": str(folder.parent)}
-    done = subprocess.run(
-        [python, "-c", code, str(folder)],
-        capture_output=True, text=True, check=False, env=environment,
-    )  # fmt: skip
-    if done.returncode != 0 or "Error" in done.stdout:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise BackfatError(f"nnU-Net's own check refuses {folder}: {' '.join(last)}")
-    return done.stdout.strip()
+def _label_map(labels: dict[str, int], options: Options) -> dict[str, Any]:
+    """Say what a model trained on the dataset will answer, in this program's own form."""
+    numbers = {labels[m.name.lower()]: m for m in MUSCLES if m.name.lower() in labels}
+    return {
+        "name": f"nnU-Net trained on {options.folder_name}",
+        "source": f"{options.folder_name}/dataset.json",
+        "labels": {
+            str(n): {"muscle": m.group.value, "side": m.side.value} for n, m in numbers.items()
+        },
+        "channels": [[c.value] for c in options.channels],
+    }
