@@ -24,6 +24,7 @@ class FatMapKind(Enum):
 
     FAT_FRACTION = "fat fraction"
     MIXTURE = "fat class probability"
+    INTENSITY = "relative intensity"
     NONE = "none"
 
 
@@ -47,6 +48,10 @@ class FatMap:
         The method's parameters, JSON-serialisable.
     notes : tuple of str
         What limits its use.
+    decision : ndarray, shape (Z, Y, X), uint16, read-only
+        What the threshold is compared with. It is `codes` itself unless a method decides by
+        something else, for example by a threshold of its own in every muscle; sums and means are
+        always those of `codes`.
     """
 
     codes: NDArray[np.uint16]
@@ -54,11 +59,24 @@ class FatMap:
     method: str
     parameters: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    decision: NDArray[np.uint16] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         codes = np.ascontiguousarray(self.codes, dtype=np.uint16).view()
         codes.setflags(write=False)
         object.__setattr__(self, "codes", codes)
+        decision = codes
+        if self.decision is not None:
+            if self.decision.shape != codes.shape:
+                raise ValueError(f"decision {self.decision.shape} is not on {codes.shape}")
+            decision = np.ascontiguousarray(self.decision, dtype=np.uint16).view()
+            decision.setflags(write=False)
+        object.__setattr__(self, "decision", decision)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays in bytes."""
+        return self.codes.nbytes + (self.decision.nbytes if self.decision is not self.codes else 0)
 
     @classmethod
     def from_values(
@@ -110,5 +128,8 @@ def threshold_code(threshold: float) -> int:
 
 def apply_rule(codes: NDArray[np.uint16], code_at_threshold: int) -> NDArray[np.uint8]:
     """Return LEAN, FAT or (undefined) NONE for each code; any shape, uint8."""
-    tissue = np.where(codes >= code_at_threshold, TissueCode.FAT, TissueCode.LEAN)
-    return np.where(codes == UNDEFINED, TissueCode.NONE, tissue).astype(np.uint8)
+    # All in single bytes: this runs over the whole volume while a slider moves.
+    tissue = (codes >= code_at_threshold).astype(np.uint8)
+    tissue += np.uint8(TissueCode.LEAN)  # FAT is LEAN + 1
+    tissue *= codes != UNDEFINED
+    return tissue

@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_backfat.model.fat_map import FatMap
+
 DEFAULT_BYTES = 512 * 1024 * 1024
 
 
@@ -28,6 +30,11 @@ class Step:
         Joint codes; outside muscles the tissue part is the hand-painted code that is remembered.
     threshold : tuple of float or None
         (before, after) if the step changed the fat threshold.
+    fat_map : tuple of FatMap or None
+        (before, after) if the step changed the fat method.
+    derived : bool
+        The voxels of the step are not listed: they are those that the rule decides, and follow
+        from the threshold and the fat map alone.
     """
 
     label: str
@@ -35,11 +42,14 @@ class Step:
     old: NDArray[np.uint8]
     new: NDArray[np.uint8]
     threshold: tuple[float, float] | None = None
+    fat_map: tuple[FatMap, FatMap] | None = None
+    derived: bool = False
 
     @property
     def nbytes(self) -> int:
         """Memory held by this step, in bytes."""
-        return int(self.index.nbytes + self.old.nbytes + self.new.nbytes)
+        maps = sum(m.nbytes for m in self.fat_map) if self.fat_map else 0
+        return int(self.index.nbytes + self.old.nbytes + self.new.nbytes) + maps
 
 
 class History:
@@ -57,6 +67,7 @@ class History:
         self._redo: deque[Step] = deque()
         self._open: list[tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]] = []
         self._open_threshold: tuple[float, float] | None = None
+        self._open_fat_map: tuple[FatMap, FatMap] | None = None
 
     def record(
         self, index: NDArray[np.int64], old: NDArray[np.uint8], new: NDArray[np.uint8]
@@ -70,17 +81,36 @@ class History:
         first = self._open_threshold[0] if self._open_threshold else before
         self._open_threshold = (first, after)
 
+    def record_fat_map(self, before: FatMap, after: FatMap) -> None:
+        """Note a change of the fat method in the step that is being made."""
+        first = self._open_fat_map[0] if self._open_fat_map else before
+        self._open_fat_map = (first, after)
+
+    @property
+    def open_voxels(self) -> bool:
+        """Whether voxels were listed since the last close."""
+        return bool(self._open)
+
+    @property
+    def open_threshold(self) -> tuple[float, float] | None:
+        """First and present threshold of the step that is being made, if it changes it."""
+        return self._open_threshold
+
     @property
     def is_open(self) -> bool:
         """Whether something was recorded since the last close."""
-        return bool(self._open) or self._open_threshold is not None
+        return (
+            bool(self._open) or self._open_threshold is not None or self._open_fat_map is not None
+        )
 
     def close(self, label: str) -> Step | None:
         """Finish the open step and put it on the undo stack; None if nothing changed."""
         if not self.is_open:
             return None
-        threshold = self._open_threshold
-        parts, self._open, self._open_threshold = self._open, [], None
+        threshold, fat_map = self._open_threshold, self._open_fat_map
+        parts, self._open = self._open, []
+        self._open_threshold = self._open_fat_map = None
+        ruled = fat_map is not None or (threshold is not None and threshold[0] != threshold[1])
         index = np.concatenate([p[0] for p in parts]) if parts else np.empty(0, np.int64)
         old = np.concatenate([p[1] for p in parts]) if parts else np.empty(0, np.uint8)
         new = np.concatenate([p[2] for p in parts]) if parts else np.empty(0, np.uint8)
@@ -89,12 +119,13 @@ class History:
             last = index.size - 1 - np.unique(index[::-1], return_index=True)[1]
             index, old, new = unique, old[first], new[last]
         differs = old != new
-        if not differs.any() and (threshold is None or threshold[0] == threshold[1]):
+        if not differs.any() and not ruled:
             return None
         index = index[differs]
         if index.size == 0 or index.max() < 2**32:
             index = index.astype(np.uint32)
-        step = Step(label, index, old[differs], new[differs], threshold)
+        derived = ruled and not parts
+        step = Step(label, index, old[differs], new[differs], threshold, fat_map, derived)
         self._undo.append(step)
         self._redo.clear()
         self._trim()
@@ -140,7 +171,7 @@ class History:
         self._undo.clear()
         self._redo.clear()
         self._open.clear()
-        self._open_threshold = None
+        self._open_threshold = self._open_fat_map = None
 
     def _trim(self) -> None:
         while len(self._undo) > 1 and self.nbytes > self.max_bytes:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from psygnal import Signal
 
+from napari_backfat.model import mask_scan
 from napari_backfat.model.anatomy import N_MUSCLE_CODES, N_TISSUE_CODES, Muscle
+from napari_backfat.model.change import Author, Change
 from napari_backfat.model.edit_rules import HAND, Written, complete
 from napari_backfat.model.fat_map import apply_rule, threshold_code
 from napari_backfat.model.history import History
 from napari_backfat.model.ledger import Ledger, joint_code
+from napari_backfat.model.mask_scan import Box
 from napari_backfat.model.protection import Protection
 
 if TYPE_CHECKING:
@@ -21,41 +22,9 @@ if TYPE_CHECKING:
 
     from napari_backfat.model.fat_map import FatMap
     from napari_backfat.model.geometry import Geometry
+    from napari_backfat.model.history import Step
 
-Box = tuple[slice, slice, slice]
-_CHUNK_VOXELS = 500_000  # a few slices: the work of one chunk stays in the processor's cache
-
-
-class Author(Enum):
-    """Who wrote into the arrays; it decides what a plain LEAN or FAT value means."""
-
-    BRUSH = "brush"
-    SCRIPT = "script"
-
-
-@dataclass(frozen=True)
-class Change:
-    """What one `Masks` operation did.
-
-    Attributes
-    ----------
-    voxels : int
-        Voxels whose muscle or tissue is now another.
-    refused_outside : int
-        Voxels of tissue paint that lay outside every muscle and were taken back.
-    refused_label : int
-        Voxels with a label number that has no meaning, taken back.
-    refused_protected : int
-        Voxels of the protect list that would have been overwritten, taken back.
-    adjusted : bool
-        Whether values other than the writer's were written, so that a view must be redrawn.
-    """
-
-    voxels: int
-    refused_outside: int = 0
-    refused_label: int = 0
-    refused_protected: int = 0
-    adjusted: bool = False
+__all__ = ["Author", "Box", "Change", "Masks"]
 
 
 class Masks:
@@ -109,9 +78,9 @@ class Masks:
         self._shadow = np.zeros(geometry.shape, np.uint8)
         # What a person painted, remembered also while a voxel is outside every muscle.
         self._hand = np.zeros(geometry.shape, np.uint8)
+        # Whether there may be voxels that neither the rule nor a person decided (a foreign map).
+        self._foreign = False
         self.ledger = self.recount()
-
-    # ------------------------------------------------------------------ reading
 
     @property
     def fat_map(self) -> FatMap:
@@ -137,10 +106,8 @@ class Masks:
 
     def ruled_tissue(self, muscle: NDArray[np.uint8], z: int) -> NDArray[np.uint8]:
         """Return what the rule alone says inside a muscle map of slice `z`, uint8 (Y, X)."""
-        rule = apply_rule(self._fat_map.codes[z], self._fat_from)
+        rule = apply_rule(self._fat_map.decision[z], self._fat_from)
         return np.where(muscle == 0, 0, rule).astype(np.uint8)
-
-    # ------------------------------------------------------------------ edits in the arrays
 
     def sync(self, box: Box | None = None, author: Author = Author.SCRIPT) -> Change | None:
         """Notice and complete what was written into `muscle` and `tissue`.
@@ -159,7 +126,7 @@ class Masks:
         Change or None
             None if nothing differed. `changed` is emitted with the same value.
         """
-        return self._sync_parts(self._parts(box), author)
+        return self._sync_parts(mask_scan.parts(self.geometry.shape, box), author)
 
     def sync_some(self, first_slice: int, max_voxels: int, author: Author) -> int:
         """Check as many slices as fit into `max_voxels`, for a check spread over time.
@@ -185,7 +152,9 @@ class Masks:
         return last
 
     def _sync_parts(self, parts: list[Box], author: Author) -> Change | None:
-        found = [self._differences(part) for part in parts]
+        found = [
+            mask_scan.differences(part, self.muscle, self.tissue, self._shadow) for part in parts
+        ]
         index = np.concatenate(found) if found else np.empty(0, np.int64)
         if index.size == 0:
             return None
@@ -194,7 +163,7 @@ class Masks:
             muscle=self.muscle.ravel()[index],
             tissue=self.tissue.ravel()[index],
             former=old,
-            rule=apply_rule(self._fat_map.codes.ravel()[index], self._fat_from),
+            rule=apply_rule(self._fat_map.decision.ravel()[index], self._fat_from),
             remembered=self._hand.ravel()[index],
         )
         new, outside, bad = complete(written, author is Author.BRUSH, self.grow_into)
@@ -205,33 +174,6 @@ class Masks:
         self.changed.emit(change)
         return change
 
-    def _parts(self, box: Box | None) -> list[Box]:
-        """Cut the volume into slabs of bounded size, so that a full check needs little memory."""
-        if box is not None:
-            return [box]
-        depth, height, width = self.geometry.shape
-        step = max(1, _CHUNK_VOXELS // (height * width))
-        return [
-            (slice(z, min(z + step, depth)), slice(0, height), slice(0, width))
-            for z in range(0, depth, step)
-        ]
-
-    def _differences(self, box: Box) -> NDArray[np.int64]:
-        """Flat indices inside the box where the arrays differ from the shadow."""
-        muscle, tissue = self.muscle[box], self.tissue[box]
-        joint = np.multiply(muscle, np.uint8(N_TISSUE_CODES))
-        joint += tissue
-        differs = joint != self._shadow[box]
-        # A label above the tables can wrap to a valid joint code; it must not hide behind that.
-        if muscle.max(initial=0) >= N_MUSCLE_CODES or tissue.max(initial=0) >= N_TISSUE_CODES:
-            differs |= (muscle >= N_MUSCLE_CODES) | (tissue >= N_TISSUE_CODES)
-        if not differs.any():
-            return np.empty(0, np.int64)
-        where = np.nonzero(differs)
-        starts = [s.indices(n)[0] for s, n in zip(box, self.geometry.shape, strict=True)]
-        coordinates = tuple(w + s for w, s in zip(where, starts, strict=True))
-        return np.ravel_multi_index(coordinates, self.geometry.shape).astype(np.int64)
-
     def _apply(
         self,
         index: NDArray[np.int64],
@@ -241,6 +183,8 @@ class Masks:
         record: bool = True,
     ) -> int:
         """Write joint codes everywhere they are held; return how many voxels really changed."""
+        if record:
+            self._list_ruled()
         muscle, tissue = new // N_TISSUE_CODES, new % N_TISSUE_CODES
         remembered = self._hand.ravel()[index]
         self.muscle.ravel()[index] = muscle
@@ -266,8 +210,6 @@ class Masks:
         self.edits += 1
         return True
 
-    # ------------------------------------------------------------------ edits as a whole
-
     def set_threshold(self, threshold: float) -> Change | None:
         """Derive the tissue of every voxel anew that no person has painted.
 
@@ -289,35 +231,80 @@ class Masks:
         self._threshold, self._fat_from = threshold, code
         return self._announce(self._rederive())
 
+    def set_method(
+        self, fat_map: FatMap, threshold: float, *, label: str = "fat method"
+    ) -> Change | None:
+        """Replace fat map and threshold together, as one undoable step; paint by hand stays.
+
+        Parameters
+        ----------
+        fat_map : FatMap
+            Same shape.
+        threshold : float
+            Fat at or above this value of the map's decision, 0..1.
+        label : str
+            Name of the undo step.
+
+        Raises
+        ------
+        BackfatError
+            If the threshold is not between 0 and 1.
+        """
+        code, former = threshold_code(threshold), self._fat_map
+        self.sync()
+        self.finish_step("edit")
+        if fat_map is former and threshold == self._threshold:
+            return None
+        self._take_map(fat_map)
+        self.history.record_fat_map(former, fat_map)
+        self.history.record_threshold(self._threshold, threshold)
+        self._threshold, self._fat_from = threshold, code
+        voxels = self._rederive()
+        self.finish_step(label)
+        return self._announce(voxels)
+
     def set_fat_map(self, fat_map: FatMap) -> Change | None:
         """Replace the fat map and derive the tissue anew; ends the undo history.
 
         Earlier steps speak of tissue that another map decided, so they cannot be taken back.
         """
-        if fat_map.codes.shape != self.geometry.shape:
-            raise ValueError(f"fat map {fat_map.codes.shape} is not on {self.geometry.shape}")
         self.sync()
-        self._fat_map = fat_map
-        self.ledger = self.recount()
+        self._take_map(fat_map)
         voxels = self._rederive()
         self.history.clear()
         return self._announce(voxels)
 
-    def _rederive(self) -> int:
-        """Apply the rule to all voxels inside muscles that are not hand-painted."""
-        voxels = 0
-        busy = np.flatnonzero(self.ledger.counts[:, 1:, :HAND].sum(axis=(1, 2)))
+    def _take_map(self, fat_map: FatMap) -> None:
+        if fat_map.codes.shape != self.geometry.shape:
+            raise ValueError(f"fat map {fat_map.codes.shape} is not on {self.geometry.shape}")
+        former, self._fat_map = self._fat_map, fat_map
+        if not np.may_share_memory(former.codes, fat_map.codes):
+            self.ledger = self.recount()
+
+    def _rederive(self, *, travelling: bool = False) -> int:
+        """Apply the rule to all voxels inside muscles that are not hand-painted.
+
+        Which voxels a step of the rule alone changed follows from the rule, so they are listed in
+        the history only where something else is part of the step.
+        """
+        decision = self._fat_map.decision
+        index, old, new = mask_scan.ruled_changes(self._shadow, decision, self._fat_from)
+        self.tissue.ravel()[index] = new % N_TISSUE_CODES
+        self._shadow.ravel()[index] = new
         plane = self.geometry.shape[1] * self.geometry.shape[2]
-        for z in busy:
-            joint = self._shadow[z].ravel()
-            ruled = np.flatnonzero((joint >= N_TISSUE_CODES) & (joint % N_TISSUE_CODES < HAND))
-            old = joint[ruled]
-            rule = apply_rule(self._fat_map.codes[z].ravel()[ruled], self._fat_from)
-            new = (old - old % N_TISSUE_CODES + rule).astype(np.uint8)
-            differs = old != new
-            index = (ruled[differs] + z * plane).astype(np.int64)
-            voxels += self._apply(index, old[differs], new[differs])
-        return voxels
+        self.ledger.move(index // plane, old, new, self._fat_map.codes.ravel()[index])
+        if not travelling and (self.history.open_voxels or self._foreign):
+            self.history.record(index, old, new)
+        return int(index.size)
+
+    def _list_ruled(self) -> None:
+        """List the voxels of an open threshold change, because other voxels join its step."""
+        moved = self.history.open_threshold
+        if moved is None or self.history.open_voxels or self._foreign:
+            return
+        decision, cut = self._fat_map.decision, threshold_code(moved[0])
+        index, now, before = mask_scan.ruled_changes(self._shadow, decision, cut)
+        self.history.record(index, before, now)
 
     def replace(
         self,
@@ -353,11 +340,13 @@ class Masks:
         voxels = 0
         plane = self.geometry.shape[1] * self.geometry.shape[2]
         for z in range(self.geometry.shape[0]):
+            values = self.ruled_tissue(muscle[z], z)
             if tissue is None:
-                values = self.ruled_tissue(muscle[z], z)
                 values = np.where((self._hand[z] != 0) & (muscle[z] != 0), self._hand[z], values)
             else:
-                values = np.where(muscle[z] == 0, 0, tissue[z])
+                given = np.where(muscle[z] == 0, 0, tissue[z])
+                self._foreign |= bool(((given != values) & (given < HAND)).any())
+                values = given
             new = joint_code(muscle[z], values.astype(np.uint8))
             old = self._shadow[z].ravel()
             index = np.flatnonzero(old != new.ravel())
@@ -375,7 +364,7 @@ class Masks:
         step = self.history.pop_undo()
         if step is None:
             return None
-        return self._travel(step.index, step.old, step.threshold and step.threshold[0])
+        return self._travel(step, step.old, 0)
 
     def redo(self) -> Change | None:
         """Bring the newest undone step back; None if there is none."""
@@ -385,14 +374,19 @@ class Masks:
         step = self.history.pop_redo()
         if step is None:
             return None
-        return self._travel(step.index, step.new, step.threshold and step.threshold[1])
+        return self._travel(step, step.new, 1)
 
-    def _travel(
-        self, index: NDArray[np.integer], codes: NDArray[np.uint8], threshold: float | None
-    ) -> Change | None:
-        if threshold is not None:
-            self._threshold, self._fat_from = threshold, threshold_code(threshold)
-        flat = index.astype(np.int64)
+    def _travel(self, step: Step, codes: NDArray[np.uint8], end: int) -> Change | None:
+        """Go to one end of a step, 0 before it and 1 after it."""
+        if step.threshold is not None:
+            self._threshold = step.threshold[end]
+            self._fat_from = threshold_code(self._threshold)
+        if step.fat_map is not None:
+            self._take_map(step.fat_map[end])
+        if step.derived:
+            self.edits += 1
+            return self._announce(self._rederive(travelling=True))
+        flat = step.index.astype(np.int64)
         outside = codes < N_TISSUE_CODES
         held = np.where(outside, np.uint8(0), codes)
         voxels = self._apply(flat, self._shadow.ravel()[flat], held, record=False)

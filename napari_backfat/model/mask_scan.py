@@ -1,0 +1,109 @@
+"""Walks over the masks in pieces that fit the processor's cache; pure array work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_backfat.model.anatomy import N_MUSCLE_CODES, N_TISSUE_CODES
+from napari_backfat.model.edit_rules import HAND
+from napari_backfat.model.fat_map import apply_rule
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Box = tuple[slice, slice, slice]
+_CHUNK_VOXELS = 500_000
+
+# Joint code -> the same muscle without tissue, for voxels inside a muscle that the rule decides;
+# _NOT_RULED for those outside every muscle and those painted by hand.
+_NOT_RULED = 255
+_BARE = np.full(256, _NOT_RULED, np.uint8)
+for _code in range(N_TISSUE_CODES, N_MUSCLE_CODES * N_TISSUE_CODES):
+    if _code % N_TISSUE_CODES < HAND:
+        _BARE[_code] = _code - _code % N_TISSUE_CODES
+
+
+def parts(shape: tuple[int, int, int], box: Box | None) -> list[Box]:
+    """Cut the volume (Z, Y, X) into slabs of bounded size; a given box stays one part."""
+    if box is not None:
+        return [box]
+    depth, height, width = shape
+    step = max(1, _CHUNK_VOXELS // (height * width))
+    return [
+        (slice(z, min(z + step, depth)), slice(0, height), slice(0, width))
+        for z in range(0, depth, step)
+    ]
+
+
+def differences(
+    box: Box, muscle: NDArray[np.uint8], tissue: NDArray[np.uint8], shadow: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Return the flat indices inside a box where two masks differ from their shadow.
+
+    Parameters
+    ----------
+    box : tuple of slice
+        Part of (Z, Y, X).
+    muscle, tissue, shadow : ndarray, shape (Z, Y, X), uint8
+        The masks as they are, and the joint codes last known.
+    """
+    part_muscle, part_tissue = muscle[box], tissue[box]
+    joint = np.multiply(part_muscle, np.uint8(N_TISSUE_CODES))
+    joint += part_tissue
+    differs = joint != shadow[box]
+    # A label above the tables can wrap to a valid joint code; it must not hide behind that.
+    top = part_muscle.max(initial=0) >= N_MUSCLE_CODES
+    if top or part_tissue.max(initial=0) >= N_TISSUE_CODES:
+        differs |= (part_muscle >= N_MUSCLE_CODES) | (part_tissue >= N_TISSUE_CODES)
+    if not differs.any():
+        return np.empty(0, np.int64)
+    where = np.nonzero(differs)
+    starts = [s.indices(n)[0] for s, n in zip(box, muscle.shape, strict=True)]
+    coordinates = tuple(w + s for w, s in zip(where, starts, strict=True))
+    return np.ravel_multi_index(coordinates, muscle.shape).astype(np.int64)
+
+
+def ruled_changes(
+    shadow: NDArray[np.uint8], decision: NDArray[np.uint16], cut: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Find the voxels inside muscles, not painted by hand, whose tissue is not what a rule says.
+
+    Parameters
+    ----------
+    shadow : ndarray, shape (Z, Y, X), uint8
+        Joint codes as they are.
+    decision : ndarray, shape (Z, Y, X), uint16
+        What the threshold is compared with.
+    cut : int
+        Smallest code that counts as fat.
+
+    Returns
+    -------
+    index : ndarray, shape (n,), int64
+        Flat indices, rising.
+    old, new : ndarray, shape (n,), uint8
+        Joint codes as they are and as the rule wants them.
+    """
+    depth, height, width = shadow.shape
+    # Outside every muscle the shadow is 0, so eight voxels can be looked at in one go.
+    words = shadow.view(np.uint64) if width % 8 == 0 else shadow
+    found: list[tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]] = []
+    for z in range(depth):
+        rows = np.flatnonzero(np.bitwise_or.reduce(words[z], axis=1))
+        if rows.size == 0:
+            continue
+        part = slice(int(rows[0]), int(rows[-1]) + 1)
+        old = shadow[z, part]
+        bare = _BARE[old]
+        new = apply_rule(decision[z, part], cut)
+        new += bare  # wraps where bare is 255, and is not used there
+        index = np.flatnonzero((new != old) & (bare != _NOT_RULED))
+        if index.size:
+            first = (z * height + part.start) * width
+            found.append((index + first, old.ravel()[index], new.ravel()[index]))
+    if not found:
+        return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.uint8)
+    index, before, after = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    return index, before, after
