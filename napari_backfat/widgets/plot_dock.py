@@ -1,0 +1,212 @@
+"""The dock with the live plots: what lies along the spine, and how fat is distributed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import qthrottled
+
+from napari_backfat.measure.histogram import FatHistogram
+from napari_backfat.measure.profile import slice_profile
+from napari_backfat.model.anatomy import MUSCLES, MuscleGroup, Side, muscle_of
+from napari_backfat.widgets.buttons import STYLE, check_button
+
+if TYPE_CHECKING:
+    from napari_backfat.model.anatomy import Muscle
+    from napari_backfat.model.case import Case
+    from napari_backfat.model.vertebrae import VertebralLevels
+    from napari_backfat.widgets.histogram_panel import HistogramPanel
+    from napari_backfat.widgets.profile_panel import ProfilePanel
+
+REPAINT_MS = 50
+_HISTOGRAM_BUDGET_S = 0.006
+_HISTOGRAM_PAUSE_MS = 15
+
+
+class PlotDock(QWidget):
+    """Profiles along the spine beside the histogram, following one case.
+
+    Nothing is computed or drawn while the dock cannot be seen, and the plotting library is not
+    loaded before it is seen for the first time.
+
+    Signals
+    -------
+    slice_requested(int)
+        Go to this slice, working index Z.
+    threshold_dragged(float), threshold_done()
+        Fat threshold 0..1 while its line is dragged, and the end of the drag.
+    """
+
+    slice_requested = Signal(int)
+    threshold_dragged = Signal(float)
+    threshold_done = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("plot_dock")
+        self.setStyleSheet(STYLE)
+        self.profile: ProfilePanel | None = None
+        self.histogram: HistogramPanel | None = None
+        self._case: Case | None = None
+        self._levels: VertebralLevels | None = None
+        self._counts: FatHistogram | None = None
+        self._slice = 0
+        self._groups: tuple[MuscleGroup, ...] = tuple(MuscleGroup)
+        self._stale = True
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(2, 2, 2, 2)
+        self._column.setSpacing(2)
+        self._column.addLayout(self._buttons())
+        self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
+        self._more = QTimer(self)
+        self._more.setSingleShot(True)
+        self._more.setInterval(_HISTOGRAM_PAUSE_MS)
+        self._more.timeout.connect(self._paint_histogram)
+        self.setMinimumHeight(200)
+
+    def _buttons(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(3)
+        self._choice = QButtonGroup(self)
+        self.group_buttons: dict[MuscleGroup | None, Any] = {}
+        for group in (None, *MuscleGroup):
+            name = "All muscles" if group is None else group.value.capitalize()
+            button = check_button(name, f"Plot {name.lower()} (click)")
+            policy = button.sizePolicy()
+            policy.setHorizontalPolicy(policy.Policy.Maximum)
+            button.setSizePolicy(policy)
+            button.clicked.connect(lambda _=False, g=group: self.show_group(g))
+            self._choice.addButton(button)
+            self.group_buttons[group] = button
+            row.addWidget(button)
+        self.group_buttons[None].setChecked(True)
+        row.addStretch(1)
+        return row
+
+    def _build(self) -> None:
+        """Make the plots; only now is pyqtgraph imported."""
+        from napari_backfat.widgets.histogram_panel import HistogramPanel
+        from napari_backfat.widgets.profile_panel import ProfilePanel
+
+        self.profile = ProfilePanel()
+        self.histogram = HistogramPanel()
+        self.profile.slice_chosen.connect(self.slice_requested)
+        self.histogram.threshold_dragged.connect(self.threshold_dragged)
+        self.histogram.threshold_done.connect(self.threshold_done)
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        splitter.setChildrenCollapsible(False)
+        splitter.addWidget(self.profile)
+        splitter.addWidget(self.histogram)
+        splitter.setStretchFactor(0, 4)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([1000, 300])
+        self._column.addWidget(splitter, 1)
+        self.profile.show_groups(self._groups)
+
+    # ------------------------------------------------------------------ state from outside
+
+    def set_case(self, case: Case | None) -> None:
+        """Follow this case; None shows nothing."""
+        if self._case is not None:
+            self._case.events.measurement.disconnect(self._on_change)
+        self._case = case
+        self._counts = None
+        self._levels = None
+        if case is not None:
+            case.events.measurement.connect(self._on_change)
+            self._counts = FatHistogram(case.masks)
+        self.repaint_now()
+
+    def set_levels(self, levels: VertebralLevels | None) -> None:
+        """Show these vertebral levels."""
+        self._levels = levels
+        if self.profile is not None and self.isVisible():
+            self.profile.set_levels(levels)
+        else:
+            self._stale = True
+
+    def set_slice(self, index: int) -> None:
+        """Mark the slice on display, working index Z."""
+        self._slice = index
+        if self.profile is not None and self.isVisible():
+            self.profile.set_slice(index)
+        else:
+            self._stale = True
+
+    def show_group(self, group: MuscleGroup | None) -> None:
+        """Plot one muscle, large, or (None) all of them as small multiples."""
+        self._groups = tuple(MuscleGroup) if group is None else (group,)
+        self.group_buttons[group].setChecked(True)
+        if self.profile is not None:
+            self.profile.show_groups(self._groups)
+            self._paint_histogram()
+
+    # ------------------------------------------------------------------ painting
+
+    def _on_change(self, _: object = None) -> None:
+        if self.isVisible():
+            self._repaint_soon()
+        else:
+            self._stale = True
+
+    def showEvent(self, event: Any) -> None:
+        """Build on first sight, and catch up with what happened meanwhile."""
+        super().showEvent(event)
+        if self.profile is None:
+            self._build()
+            self._stale = True
+        if self._stale:
+            self.repaint_now()
+
+    def repaint_now(self) -> None:
+        """Show the present numbers, if the dock can be seen."""
+        if self.profile is None or not self.isVisible():
+            self._stale = True
+            return
+        self._stale = False
+        case = self._case
+        if case is None:
+            self.profile.set_profile(None)
+            self._paint_histogram()
+            return
+        masks = case.masks
+        self.profile.set_profile(slice_profile(masks.ledger, masks.geometry, masks.fat_map.kind))
+        self.profile.set_levels(self._levels)
+        self.profile.set_slice(self._slice)
+        self._paint_histogram()
+
+    def _paint_histogram(self) -> None:
+        """Count a little, show it, and go on after a pause, so that a brush never waits."""
+        if self.histogram is None or not self.isVisible():
+            return
+        import numpy as np
+
+        muscles: list[Muscle] = [m for m in MUSCLES if m.group in self._groups]
+        single = len(self._groups) == 1
+        title = self._groups[0].value.capitalize() + ", both sides" if single else "All muscles"
+        if self._case is None or self._counts is None:
+            self.histogram.set_histogram(title, np.zeros(100), 0.0)
+            return
+        masks = self._case.masks
+        done = self._counts.refresh(_HISTOGRAM_BUDGET_S)
+        ml = masks.geometry.voxel_ml
+        sides = {}
+        if single:
+            for side in (Side.LEFT, Side.RIGHT):
+                muscle = muscle_of(self._groups[0], side)
+                sides[muscle] = self._counts.voxels([muscle]) * ml
+        self.histogram.set_kind(masks.fat_map.kind)
+        self.histogram.set_threshold(masks.threshold)
+        self.histogram.set_histogram(
+            title, self._counts.voxels(muscles) * ml, self._counts.undefined(muscles) * ml, sides
+        )
+        if not done:
+            self._more.start()
