@@ -18,7 +18,7 @@ ConfigOption = Annotated[Path, typer.Option(help="TOML file with every setting o
 RunOption = Annotated[Path, typer.Option("--run", help="Folder for pool, checkpoints and curves.")]
 DeviceOption = Annotated[str, typer.Option(help="torch device, for example cpu or cuda.")]
 ThreadsOption = Annotated[int, typer.Option(help="torch threads; 0 leaves torch's own choice.")]
-NAME = "backfat-net 1.0"
+NAME = "backfat-net 1.1"
 
 
 @app.command()
@@ -68,12 +68,13 @@ def export_weights(
 
 @app.command()
 def evaluate(
+    config: ConfigOption = DEFAULT_CONFIG,
     run: RunOption = Path("runs"),
     folder: Annotated[Path, typer.Option(help="Weights folder.")] = BUNDLED,
     device: DeviceOption = "cpu",
     phantoms: Annotated[int, typer.Option(help="Number of phantom persons.")] = 4,
 ) -> None:
-    """Measure the weights on real scans with expert labels and on new phantoms."""
+    """Measure the weights on real scans, on the held-out label map and on new phantoms."""
     from napari_backfat.segment.torch_backend import TorchBackend
     from napari_backfat.train.card import evaluation_page
     from napari_backfat.train.evaluate import (
@@ -82,11 +83,13 @@ def evaluate(
         evaluate_totalseg_mr,
         write_report,
     )
+    from napari_backfat.train.evaluate_held_out import evaluate_held_out
 
     backend, root = TorchBackend(folder), data_root()
     results: dict[str, Any] = {"weights": backend.name}
     results["real_dixon"] = evaluate_real_dixon(backend, root, device)
     results["totalseg_mr"] = evaluate_totalseg_mr(backend, root, device)
+    results["held_out"] = evaluate_held_out(backend, load_config(config), root, device=device)
     results["phantoms"] = evaluate_phantoms(backend, tuple(range(9001, 9001 + phantoms)), device)
     run.mkdir(parents=True, exist_ok=True)
     write_report(results, run / "evaluation.json")
@@ -109,7 +112,7 @@ def everything(
     for stage in ("coarse", "fine"):
         fit(stage, config, run, device, threads)
     export_weights(config, run, folder)
-    evaluate(run, folder, device)
+    evaluate(config, run, folder, device)
 
 
 def main() -> None:

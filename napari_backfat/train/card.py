@@ -35,6 +35,9 @@ def evaluation_page(results: dict[str, Any]) -> str:
         _seconds(results["real_dixon"]),
         "## One real abdominal MR (T11-L2, never trained on), combined classes",
         _table({"single image": results["totalseg_mr"]}),
+        "## A held-out label map (T11-L3 of one person), single slices with synthetic images",
+        "Muscles with fewer than 40 pixels in a slice are left out.",
+        _table(results["held_out"]),
         "## Phantom persons with new seeds, imaged by the phantom's own signal model",
         _table(results["phantoms"]),
     ]

@@ -6,11 +6,21 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float32]
+
+
+def one_blas_thread(_worker: int = 0) -> None:
+    """Let this process multiply matrices on one thread.
+
+    The matrices here are small: on several threads most of the time goes into waiting for each
+    other, six times over on a busy machine, and the last bits depend on the number of threads.
+    """
+    threadpool_limits(1, user_api="blas")
 
 
 def smooth_noise(

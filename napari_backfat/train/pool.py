@@ -13,6 +13,7 @@ import numpy as np
 from napari_backfat.train.canvas import SHAPE
 from napari_backfat.train.context import build_slice
 from napari_backfat.train.fatness import fat_fraction
+from napari_backfat.train.fields import one_blas_thread
 from napari_backfat.train.others import negative_slice, phantom_slices, trunk_slice, trunk_stack
 from napari_backfat.train.placement import place_muscles
 from napari_backfat.train.sources import load_muscle_map
@@ -113,7 +114,8 @@ def build_pool(config: TrainConfig, root: Path, folder: Path) -> None:
         for chunk in range(n // _CHUNK):
             if not (folder / f"{kind}_{chunk:04d}.done").exists():
                 jobs.append((config, root, folder, kind, chunk))
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as executor:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(mp_context=context, initializer=one_blas_thread) as executor:
         for i, (kind, chunk) in enumerate(executor.map(_work, jobs)):
             if i % 20 == 0:
                 logger.info("pool: %d of %d chunks (%s %d)", i + 1, len(jobs), kind, chunk)

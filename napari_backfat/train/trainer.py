@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from napari_backfat.segment.network import N_LABELS, NetworkSpec, build_network
 from napari_backfat.train.dataset import STAGES, StepBatches, plan_for
+from napari_backfat.train.fields import one_blas_thread
 from napari_backfat.train.pool import open_pool
 from napari_backfat.train.sampling import make_batch
 from napari_backfat.train.tissues import IGNORE
@@ -139,7 +140,7 @@ def train_stage(
     last = min(own.steps, stop_at or own.steps)
     loader = DataLoader(
         data, batch_size=None, sampler=range(state.step, last), num_workers=config.workers,
-        prefetch_factor=4 if config.workers else None,
+        prefetch_factor=4 if config.workers else None, worker_init_fn=one_blas_thread,
     )  # fmt: skip
     started = saved = time.monotonic()
     before = state.seconds
