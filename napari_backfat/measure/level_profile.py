@@ -239,7 +239,7 @@ def _darkness(profile: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _band(profile: NDArray[np.float64], start_mm: float, stop_mm: float) -> NDArray[np.float64]:
-    """Take the running mean over a band beside each place; NaN where less than half of it is known."""
+    """Take the running mean over a band; NaN where less than half of it is known."""
     offsets = np.arange(round(start_mm / STEP_MM), round(stop_mm / STEP_MM) + 1)
     index = np.arange(profile.size)[:, None] + offsets[None, :]
     inside = (index >= 0) & (index < profile.size)
