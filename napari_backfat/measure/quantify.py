@@ -23,7 +23,11 @@ BACK = [m for m in MUSCLES if m.group in (MuscleGroup.MULTIFIDUS, MuscleGroup.ER
 
 
 def quantify(
-    ledger: Ledger, geometry: Geometry, fat_kind: FatMapKind, threshold: float
+    ledger: Ledger,
+    geometry: Geometry,
+    fat_kind: FatMapKind,
+    threshold: float,
+    combined: tuple[str, ...] = (),
 ) -> Measurement:
     """Compute all numbers of the present masks.
 
@@ -37,6 +41,8 @@ def quantify(
         Meaning of the fat map.
     threshold : float
         Threshold in force, 0..1; only recorded.
+    combined : tuple of str
+        As in `Measurement`; only recorded.
 
     Returns
     -------
@@ -61,6 +67,7 @@ def quantify(
         },
         fat_kind=fat_kind,
         threshold=threshold,
+        combined=combined,
     )
 
 

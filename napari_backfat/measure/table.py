@@ -158,7 +158,7 @@ def tidy_rows(now: Measurement, ai: Measurement | None) -> list[dict[str, Any]]:
                     "value": value,
                     "ai_value": ai_value,
                     "difference": value - ai_value if both else None,  # type: ignore[operator]
-                    "note": cut_note(mine),
+                    "note": note_of(now, label),
                 }
             )
     for group, asymmetry in now.asymmetry.items():
@@ -180,6 +180,24 @@ def tidy_rows(now: Measurement, ai: Measurement | None) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def note_of(measurement: Measurement, muscle: Muscle | None) -> str:
+    """Say what a row's numbers do not tell: cut, absent, or sharing a label with another muscle.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        All numbers.
+    muscle : Muscle or None
+        The row; None for all muscles together.
+    """
+    if muscle is None:
+        return cut_note(measurement.total)
+    row, shared = measurement.muscles[muscle], measurement.combined_notes.get(muscle, "")
+    if shared and not present(row):
+        return shared  # it is somewhere in the mask, so "not in the mask" would be wrong
+    return "; ".join(text for text in (shared, cut_note(row)) if text)
 
 
 def cut_note(measure: MuscleMeasure) -> str:

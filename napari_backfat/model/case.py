@@ -46,6 +46,11 @@ class AiResult:
     measurement: Measurement
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def combined(self) -> tuple[str, ...]:
+        """Keys of `model.combined.COMBINED`: labels that hold more than one muscle."""
+        return tuple(str(key) for key in self.provenance.get("combined", ()))
+
 
 class CaseSignals(SignalGroup):
     """What a view can listen to; each carries the new value."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_backfat.model.combined import combined_notes, combined_titles
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -91,6 +93,8 @@ class Measurement:
         Meaning of the fat map behind lean and fat.
     threshold : float
         Fat at or above this value of the fat map.
+    combined : tuple of str
+        Keys of `model.combined.COMBINED`: labels that the AI filled with more than one muscle.
     """
 
     muscles: Mapping[Muscle, MuscleMeasure]
@@ -99,3 +103,17 @@ class Measurement:
     asymmetry: Mapping[MuscleGroup, Asymmetry | None]
     fat_kind: FatMapKind
     threshold: float
+    combined: tuple[str, ...] = ()
+
+    @property
+    def combined_notes(self) -> Mapping[Muscle, str]:
+        """Remarks on muscles that share one label; empty for most measurements."""
+        return combined_notes(self.combined, self._has_voxels)
+
+    @property
+    def combined_titles(self) -> Mapping[Muscle, str]:
+        """Names, with sides, of labels that hold more than one muscle."""
+        return combined_titles(self.combined, self._has_voxels)
+
+    def _has_voxels(self, muscle: Muscle) -> bool:
+        return self.muscles[muscle].volume_ml > 0

@@ -55,14 +55,19 @@ class Live:
         """Recompute numbers and risk now."""
         case, masks = self._case, self._case.masks
         case.measurement = quantify(
-            masks.ledger, masks.geometry, masks.fat_map.kind, masks.threshold
+            masks.ledger,
+            masks.geometry,
+            masks.fat_map.kind,
+            masks.threshold,
+            case.ai.combined if case.ai is not None else (),
         )
         case.risk = self._estimate(masks.ledger, masks.muscle)
 
     def _estimate(self, ledger: Ledger, muscle: NDArray[np.uint8]) -> RiskEstimate:
         case = self._case
         kind = case.masks.fat_map.kind
-        features = features_of(ledger, case.scan.geometry, kind, case.levels, muscle)
+        combined = case.ai.combined if case.ai is not None else ()
+        features = features_of(ledger, case.scan.geometry, kind, case.levels, muscle, combined)
         return self._model.estimate(features, case.patient)
 
     def _on_masks(self, change: Change) -> None:
@@ -84,6 +89,9 @@ class Live:
     def _on_ai(self, _: object) -> None:
         case = self._case
         ai = case.ai
+        combined = ai.combined if ai is not None else ()
+        if case.measurement is not None and case.measurement.combined != combined:
+            self.update()  # the masks came before the word on what their labels hold
         case.ai_risk = self._estimate(ai.ledger, ai.muscle) if ai is not None else None
 
     def _touch(self) -> None:

@@ -109,7 +109,8 @@ def ai_result(
     ledger = Ledger(muscle.shape[0])
     for z in range(muscle.shape[0]):
         ledger.count_slice(z, joint_code(muscle[z], tissue[z]), masks.fat_map.codes[z])
-    measurement = quantify(ledger, masks.geometry, masks.fat_map.kind, threshold)
+    combined = tuple(str(key) for key in provenance.get("combined", ()))
+    measurement = quantify(ledger, masks.geometry, masks.fat_map.kind, threshold, combined)
     return AiResult(muscle, tissue, ledger, measurement, provenance)
 
 

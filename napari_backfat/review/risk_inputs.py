@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_backfat.measure.quantify import BACK, measure_together
+from napari_backfat.model.combined import hidden_muscles
 from napari_backfat.model.fat_map import FatMapKind
 from napari_backfat.model.ledger import Ledger
 from napari_backfat.risk.features import Coverage, Features, weighted_fat_ml
@@ -24,6 +25,7 @@ def features_of(
     fat_kind: FatMapKind,
     levels: SpineRange | None,
     muscle: NDArray[np.uint8],
+    combined: tuple[str, ...] = (),
 ) -> Features | None:
     """Return the inputs of a risk model for the present counts.
 
@@ -40,6 +42,9 @@ def features_of(
         that nobody stated the levels.
     muscle : ndarray, shape (Z, Y, X), uint8
         The muscle map behind the counts; only its outermost rows and columns are looked at.
+    combined : tuple of str
+        Keys of `model.combined.COMBINED`. Erector spinae and multifidus go into the model
+        together, so a multifidus inside the erector spinae's label is there, not missing.
 
     Returns
     -------
@@ -55,7 +60,8 @@ def features_of(
     back = measure_together(part, geometry, fat_kind, BACK)
     if back.volume_ml == 0:
         return None
-    missing = tuple(m.display_name for m in BACK if not part.counts[:, m].any())
+    hidden = hidden_muscles(combined, lambda m: bool(part.counts[:, m].any()))
+    missing = tuple(m.display_name for m in BACK if m not in hidden and not part.counts[:, m].any())
     coverage = Coverage(
         extent_cm=back.length_cm,
         first_level=levels.first_level if levels else None,  # type: ignore[arg-type]

@@ -20,8 +20,9 @@ from napari_backfat.review.fat import fat_map_of
 from napari_backfat.review.live import Live
 from napari_backfat.review.restore import ai_result, case_of, now
 from napari_backfat.risk.model import DEFAULT_MODEL, MODELS
-from napari_backfat.segment.backend import BACKENDS, DEFAULT_BACKEND
+from napari_backfat.segment.backend import DEFAULT_BACKEND
 from napari_backfat.segment.devices import resolve_device
+from napari_backfat.segment.registry import make_backend
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -153,16 +154,18 @@ class ReviewSession:
         Parameters
         ----------
         backend_name : str
-            Entry of `segment.backend.BACKENDS`.
+            Key of `segment.registry`: built in, of another package, or "folder:…".
         device : str
             "auto", "cpu", "cuda" or "mps".
         """
-        yield Progress(0.0, "Starting torch")
-        torch_device, sentence = resolve_device(device)
-        yield Progress(0.0, sentence)
+        backend = make_backend(backend_name)
+        if not getattr(backend, "chooses_device", False):
+            yield Progress(0.0, "Starting torch")
+            device, sentence = resolve_device(device)
+            yield Progress(0.0, sentence)
         scan = self._require_case().scan
         fat_map = self._require_case().masks.fat_map
-        segmentation = yield from BACKENDS[backend_name]().run(scan, torch_device)
+        segmentation = yield from backend.run(scan, device)
         if not scan.is_dixon:
             yield Progress(1.0, "Telling fat from lean")
             fat_map = fat_map_of(scan, segmentation.muscle)
@@ -194,6 +197,8 @@ class ReviewSession:
             {
                 "backend": segmentation.backend,
                 "weights_sha256": segmentation.weights_sha256,
+                "model": segmentation.about,
+                "combined": list(segmentation.combined),
                 "device": segmentation.device,
                 "seconds": round(segmentation.seconds, 2),
                 "threshold": masks.threshold,
