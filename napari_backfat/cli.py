@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_backfat import __version__
-from napari_backfat.commands import export_training
+from napari_backfat.commands import export, export_training, report
 from napari_backfat.commands.console import (
     EXIT_NOTHING_FOUND,
     console,
@@ -154,6 +154,8 @@ def version() -> None:
 
 
 export_training.register(app)
+export.register(app)
+report.register(app)
 
 
 def main() -> None:

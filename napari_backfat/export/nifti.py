@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from napari_backfat.export.content import Content
     from napari_backfat.export.options import Options
-    from napari_backfat.export.staging import Staging
+    from napari_backfat.export.staging import Section
 
 MUSCLE_LABELS: tuple[Label, ...] = tuple(muscle_label(m) for m in MUSCLES)
 TISSUE_LABELS: tuple[Label, ...] = (tissue_label(Tissue.LEAN), tissue_label(Tissue.FAT))
 
 
-def export_nifti(content: Content, options: Options, staging: Staging) -> None:
+def export_nifti(content: Content, options: Options, staging: Section) -> None:
     """Write ``muscles``, ``tissue`` and the measurements.
 
     Files: ``muscles.nii.gz`` (1 to 8) and ``tissue.nii.gz`` (1 lean, 2 fat) with array order and
@@ -35,7 +35,7 @@ def export_nifti(content: Content, options: Options, staging: Staging) -> None:
     staging.write("measurements.csv", measurements_csv(content))
 
 
-def export_musclemap(content: Content, options: Options, staging: Staging) -> None:
+def export_musclemap(content: Content, options: Options, staging: Section) -> None:
     """Write the muscles with MuscleMap's label numbers (5101 to 5132), uint16."""
     table = np.zeros(len(Muscle), np.uint16)
     for muscle, number in MUSCLEMAP_OF.items():
@@ -61,7 +61,7 @@ def masks_of(content: Content) -> tuple[tuple[str, NDArray[np.uint8], tuple[Labe
 
 def write_mask(
     content: Content,
-    staging: Staging,
+    staging: Section,
     stem: str,
     array: NDArray[np.uint8] | NDArray[np.uint16],
     labels: tuple[Label, ...],

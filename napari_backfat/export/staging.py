@@ -90,6 +90,10 @@ class Staging:
         """Whether a file was staged, or stands in the folder from before."""
         return PurePosixPath(name) in self._names or (self.folder / name).exists()
 
+    def section(self, name: str = "") -> Section:
+        """Return a view of a folder below this one; the empty name is this one."""
+        return Section(self, name)
+
     @property
     def paths(self) -> tuple[Path, ...]:
         """Where the files go, in the order in which they were staged."""
@@ -148,3 +152,28 @@ class Staging:
         for path in reversed(self._made):
             with suppress(OSError):  # not empty: somebody else uses it
                 path.rmdir()
+
+
+class Section:
+    """A folder below a `Staging`, with the same way of writing.
+
+    Parameters
+    ----------
+    staging : Staging
+        What the files go through.
+    name : str
+        Path below its folder; empty for the folder itself.
+    """
+
+    def __init__(self, staging: Staging, name: str) -> None:
+        self._staging = staging
+        self._prefix = f"{name}/" if name else ""
+        self.folder = staging.folder / name
+
+    def write(self, name: str, content: Bytes) -> None:
+        """Stage one file; see `Staging.write`."""
+        self._staging.write(self._prefix + name, content)
+
+    def has(self, name: str) -> bool:
+        """Whether a file was staged, or stands in the folder from before."""
+        return self._staging.has(self._prefix + name)

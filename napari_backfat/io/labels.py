@@ -92,24 +92,27 @@ def write_labels(
     write_atomic(path.with_name(path.name.removesuffix(".nii.gz") + ".json"), sidecar(names))
 
 
-def stream_labels(stream: BinaryIO, labels: NDArray[np.uint8], file_grid: FileGrid) -> None:
+def stream_labels(
+    stream: BinaryIO, labels: NDArray[np.uint8] | NDArray[np.uint16], file_grid: FileGrid
+) -> None:
     """Write a mask as gzip-compressed NIfTI to an open binary file.
 
     Parameters
     ----------
     stream : binary file
         Where to write.
-    labels : ndarray, shape (Z, Y, X), uint8
+    labels : ndarray, shape (Z, Y, X), uint8 or uint16
         Mask in the working order.
     file_grid : FileGrid
         Grid of the image.
     """
-    if labels.dtype != np.uint8 or labels.shape != file_grid.geometry.shape:
+    known = labels.dtype in (np.uint8, np.uint16)
+    if not known or labels.shape != file_grid.geometry.shape:
         raise ValueError(
             f"labels are {labels.dtype} {labels.shape}, the grid is {file_grid.geometry.shape}"
         )
     header = header_for(file_grid)
-    header.set_data_dtype(np.uint8)
+    header.set_data_dtype(labels.dtype)
     header.set_slope_inter(1, 0)
     # An odd offset would misalign nothing here, but other programs expect header + 4 zero bytes.
     header["vox_offset"] = header.sizeof_hdr + 4

@@ -1,0 +1,119 @@
+"""`export`: a saved case as DICOM, NIfTI, BIDS or with MuscleMap's label numbers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - typer reads the annotations at run time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_backfat.commands.console import reporting, say, with_bar
+from napari_backfat.model.errors import BackfatError
+
+if TYPE_CHECKING:
+    from napari_backfat.export.content import Content
+
+
+class Kind(StrEnum):
+    """Formats; see `export.formats.FORMATS`."""
+
+    SEG = "seg"
+    SR = "sr"
+    NIFTI = "nifti"
+    BIDS = "bids"
+    MUSCLEMAP = "musclemap"
+
+
+Images = Annotated[
+    list[Path] | None, typer.Option("--image", help="Where the images are now, if they moved")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("export")(export_case)
+
+
+def export_case(
+    case: Annotated[Path, typer.Argument(help="Case folder")],
+    out: Annotated[Path, typer.Option(help="Folder to write into")],
+    formats: Annotated[
+        list[Kind],
+        typer.Option(
+            "--format",
+            help="seg, sr (with seg), nifti, bids or musclemap; may be given several times",
+        ),
+    ],
+    with_identifiers: Annotated[
+        bool, typer.Option("--with-identifiers", help="Name the image files in NIfTI sidecars")
+    ] = False,
+    de_identify: Annotated[
+        bool,
+        typer.Option(
+            "--de-identify", help="DICOM: new UIDs, no patient data, with a copy of the series"
+        ),
+    ] = False,
+    key: Annotated[
+        str, typer.Option(help="With --de-identify: same words, same new UIDs in every export")
+    ] = "",
+    dicom: Annotated[
+        Path | None,
+        typer.Option(help="DICOM series a NIfTI case was converted from (FOLDER or FOLDER#2)"),
+    ] = None,
+    subject: Annotated[str, typer.Option(help="BIDS: subject label")] = "",
+    reader: Annotated[str, typer.Option(help="Name of the reader, written as it is")] = "",
+    labelmap: Annotated[
+        bool, typer.Option("--labelmap", help="DICOM: SEG as LABELMAP instead of BINARY")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files of the same name")
+    ] = False,
+    images: Images = None,
+) -> None:
+    """Export a saved case; files that reopen exactly on the images, or none at all.
+
+    DICOM files carry patient and study of their source series, so that an archive files them
+    there; use --de-identify for files without. No other format carries identifiers.
+    Exit codes: 0 done, 2 a problem.
+    """
+    from napari_backfat.export.formats import export
+    from napari_backfat.export.options import Options
+
+    with reporting():
+        options = Options(
+            with_identifiers=with_identifiers, de_identify=de_identify, key=key, subject=subject,
+            reader=reader, labelmap=labelmap, dicom=dicom, overwrite=overwrite,
+        )  # fmt: skip
+        if key and not de_identify:
+            raise BackfatError("--key belongs to --de-identify; give both, or neither.")
+        paths = export(read_content(case, images), [k.value for k in formats], out, options)
+        for path in paths:
+            say(str(path))
+        if not de_identify and {Kind.SEG, Kind.SR} & set(formats):
+            say(
+                "Note: the DICOM files carry the patient and study of their source series "
+                "(--de-identify writes files without)."
+            )
+
+
+def read_content(case: Path, images: list[Path] | None) -> Content:
+    """Open a saved case and return its content; prints the notes of opening it.
+
+    Raises
+    ------
+    BackfatError
+        If the case or its images cannot be opened.
+    """
+    from napari_backfat.export.content import content_of
+    from napari_backfat.review.session import ReviewSession
+
+    session = ReviewSession()
+    loaded = with_bar(session.open_case_job(case, images or ()))
+    for note in loaded.notes:
+        say(f"Note: {note}")
+    opened = session.accept_loaded(loaded)
+    files, _, _ = session.snapshot()
+    # As saved: opening it here is no save, and its versions are those it was made with.
+    recorded = loaded.files.provenance if loaded.files is not None else {}
+    return content_of(opened, {**files.provenance, **recorded})

@@ -1,0 +1,332 @@
+"""The words and numbers of a report, once for every format."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_backfat.measure.table import MEASURES, cut_note, value_of
+from napari_backfat.model.anatomy import MuscleGroup, Side, muscle_of
+from napari_backfat.model.fat_map import FatMapKind
+from napari_backfat.model.risk_results import RESEARCH_USE_ONLY
+from napari_backfat.risk.describe import (
+    GRADE_TEXT,
+    absolute_text,
+    prevalence_text,
+    relative_text,
+    signed,
+    z_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_backfat.export.content import Content
+    from napari_backfat.model.results import MuscleMeasure
+    from napari_backfat.model.risk_results import RiskEstimate
+
+_SHOWN = ("volume", "lean_volume", "fat_volume", "mean_fat_fraction", "fat_share", "max_csa")
+_MOST_LIMITS = 9
+_LONGEST = 230
+
+
+@dataclass(frozen=True)
+class Row:
+    """One muscle of the table.
+
+    Attributes
+    ----------
+    name : str
+        Muscle.
+    cells : tuple of (str, str)
+        Right and left of each measure; an empty string where there is no value.
+    asymmetry : str
+        Difference of the volumes, and which side is larger.
+    both : bool
+        Whether the first of each pair holds for both sides together.
+    """
+
+    name: str
+    cells: tuple[tuple[str, str], ...]
+    asymmetry: str
+    both: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything a report says.
+
+    Attributes
+    ----------
+    title, label, date : str
+        Heading, what the case is called, and the day of the report.
+    warning : str
+        The disclaimer; it stands once.
+    facts : tuple of (str, str)
+        What was examined.
+    measures : tuple of str
+        Headings of the table, with unit.
+    rows : tuple of Row
+        One per muscle, then all together.
+    footnotes : tuple of str
+        Below the table.
+    corrections : tuple of str
+        What a person changed after the AI.
+    risk : tuple of str
+        The estimate in sentences, strongest first; empty without one.
+    drivers : tuple of (str, str, str)
+        Input, how it moves the odds, and its evidence.
+    evidence : tuple of str
+        What the evidence grades mean.
+    methods, limits : tuple of str
+        How it was made, and what limits it.
+    reader : str
+        Who answers for it; empty: nobody was named.
+    """
+
+    title: str
+    label: str
+    date: str
+    warning: str
+    facts: tuple[tuple[str, str], ...]
+    measures: tuple[str, ...]
+    rows: tuple[Row, ...]
+    footnotes: tuple[str, ...]
+    corrections: tuple[str, ...]
+    risk: tuple[str, ...]
+    drivers: tuple[tuple[str, str, str], ...]
+    evidence: tuple[str, ...]
+    methods: tuple[str, ...]
+    limits: tuple[str, ...]
+    reader: str
+
+
+def page_of(
+    content: Content,
+    *,
+    reader: str = "",
+    label: str = "",
+    identity: Mapping[str, str] | None = None,
+    date: dt.date | None = None,
+) -> Page:
+    """Write the report of a case.
+
+    Parameters
+    ----------
+    content : Content
+        The case.
+    reader : str, optional
+        Name of the person who read it.
+    label : str, optional
+        What the report calls the case; else the short name made of the images' hashes.
+    identity : mapping of str to str, optional
+        What is known of the person, if it was asked for: shown as it is.
+    date : datetime.date, optional
+        Day of the report; today.
+    """
+    measures = [m for m in MEASURES if m.key in _SHOWN]
+    if content.fat_map.kind is not FatMapKind.FAT_FRACTION:
+        measures = [m for m in measures if m.key != "mean_fat_fraction"]
+    risk = content.risk
+    return Page(
+        title="Paraspinal muscles on MRI",
+        label=label or f"Case {content.case_id}",
+        date=f"{date or dt.datetime.now(dt.UTC).date():%d %B %Y}",
+        warning=RESEARCH_USE_ONLY,
+        facts=_facts(content, identity or {}),
+        measures=tuple(f"{m.label} ({m.unit.replace('cm2', 'cm²')})" for m in measures),
+        rows=_rows(content, [m.key for m in measures]),
+        footnotes=_footnotes(content),
+        corrections=_corrections(content),
+        risk=_risk(risk) if risk else (),
+        drivers=_drivers(risk) if risk else (),
+        evidence=tuple(GRADE_TEXT.values()) if risk else (),
+        methods=_methods(content),
+        limits=_limits(content),
+        reader=reader,
+    )
+
+
+def _facts(content: Content, identity: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    z, y, x = content.scan.geometry.shape
+    dz, dy, dx = content.scan.geometry.spacing_mm
+    patient, levels = content.patient, content.levels
+    age = f"{patient.age_years:g} years" if patient.age_years is not None else "not stated"
+    sex = patient.sex.value if patient.sex else "not stated"
+    stated = "not stated"
+    if levels:
+        stated = (
+            f"{levels.first_level}\u2013{levels.last_level}, slices {levels.first_slice} to "
+            f"{levels.last_slice}"
+        )
+    images = " + ".join(v.contrast.value for v in content.scan.images)
+    return (
+        *identity.items(),
+        ("Age, sex", f"{age}, {sex}"),
+        ("Images", f"{images}, {x} × {y} × {z} voxels of {dx:.2f} × {dy:.2f} × {dz:.2f} mm"),
+        ("Levels measured", stated),
+    )
+
+
+def _number(key: str, of: MuscleMeasure) -> str:
+    measure = next(m for m in MEASURES if m.key == key)
+    value = value_of(measure, of)
+    return "" if value is None else f"{value:.{measure.decimals}f}"
+
+
+def _rows(content: Content, keys: Sequence[str]) -> tuple[Row, ...]:
+    now = content.measurement
+    rows = []
+    for group in MuscleGroup:
+        right, left = (now.muscles[muscle_of(group, s)] for s in (Side.RIGHT, Side.LEFT))
+        cells = tuple((_number(k, right), _number(k, left)) for k in keys)
+        asymmetry = now.asymmetry[group]
+        text = ""
+        if asymmetry:
+            side = asymmetry.larger.value[0].upper() if asymmetry.larger else "="
+            text = f"{asymmetry.percent:.0f} % ({side})" if asymmetry.larger else "0 %"
+        rows.append(Row(group.value.capitalize(), cells, text))
+    for name, of in (("ES + MF, both sides", now.back), ("All, both sides", now.total)):
+        cells = tuple((_number(k, of), "") for k in keys)
+        rows.append(Row(name, cells, "", both=True))
+    return tuple(rows)
+
+
+def _footnotes(content: Content) -> tuple[str, ...]:
+    threshold = f"{100 * content.measurement.threshold:g} %"
+    kind = content.fat_map.kind
+    notes = [
+        "R: the patient's right. Max CSA: largest area in one slice plane. Asymmetry: difference "
+        "of the volumes in per cent of the larger side, which is named."
+    ]
+    if kind is FatMapKind.FAT_FRACTION:
+        notes.append(
+            f"Fat: voxels with a fat fraction of {threshold} or more. Mean FF: mean fat fraction "
+            "over the muscle, whatever the threshold. Fat share: fat / (lean + fat)."
+        )
+    elif kind is FatMapKind.MIXTURE:
+        notes.append(
+            f"Fat: voxels whose intensity is fat with a probability of {threshold} or more; one "
+            "contrast gives no fat fraction. Fat share: fat / (lean + fat)."
+        )
+    else:
+        notes.append("Lean and fat could not be told apart on this scan and are left blank.")
+    cut = [
+        f"{m.display_name}: {cut_note(content.measurement.muscles[m])}"
+        for m in content.present
+        if cut_note(content.measurement.muscles[m])
+    ]
+    if cut:
+        notes.append(
+            "Volumes are those of the part inside the field of view; cut: "
+            + "; ".join(_grouped(content))
+            + "."
+        )
+    return tuple(notes)
+
+
+def _grouped(content: Content) -> list[str]:
+    """Name the muscles cut at the same ends together."""
+    by_note: dict[str, list[str]] = {}
+    for muscle in content.present:
+        note = cut_note(content.measurement.muscles[muscle])
+        if note:
+            ends = note.removeprefix("cut by field of view (").removesuffix(")")
+            by_note.setdefault(ends, []).append(muscle.display_name)
+    return [f"{', '.join(names)} ({ends})" for ends, names in by_note.items()]
+
+
+def _corrections(content: Content) -> tuple[str, ...]:
+    if content.ai is None or content.ai_measurement is None:
+        hand = (
+            f" Tissue painted by hand: {content.by_hand_ml:.1f} ml." if content.by_hand_ml else ""
+        )
+        return (f"The muscle map was not made by this program's AI.{hand}",)
+    if not content.corrected:
+        return ("None: the masks are as the AI left them; no person has changed them.",)
+    lines = []
+    for change in content.corrections:
+        before = content.ai_measurement.muscles[change.muscle].volume_ml
+        after = content.measurement.muscles[change.muscle].volume_ml
+        lines.append(
+            f"{change.muscle.display_name}: AI {before:.1f} ml, now {after:.1f} ml "
+            f"(+{change.added_ml:.1f}, \u2212{change.removed_ml:.1f})"
+        )
+    if content.by_hand_ml:
+        lines.append(f"Lean or fat painted by hand: {content.by_hand_ml:.1f} ml")
+    return tuple(lines)
+
+
+def _risk(risk: RiskEstimate) -> tuple[str, ...]:
+    lines = []
+    relative, absolute = relative_text(risk.relative), absolute_text(risk.absolute)
+    if risk.relative.value is not None:
+        relative += f", against {risk.relative.comparator}. Evidence: {risk.relative.grade.value}."
+    lines.append(relative)
+    if risk.absolute.probability is not None:
+        absolute += f" for {risk.absolute.outcome}. Evidence: {risk.absolute.grade.value}."
+    lines.append(absolute)
+    lines.append(f"{prevalence_text(risk.activity)}. Evidence: {risk.activity.grade.value}.")
+    reasons = {z.blank.text for z in risk.z_scores if z.blank is not None}
+    if len(reasons) == 1:
+        lines.append(f"No Z scores. {reasons.pop()}")
+    else:
+        lines += [z_text(z) for z in risk.z_scores]
+    told = "\n".join(lines)
+    lines += [f"Not given: {r.text}" for r in risk.refusals if r.text not in told]
+    lines += [f"Note: {w.text}" for w in risk.warnings]
+    return tuple(dict.fromkeys(lines))
+
+
+def _drivers(risk: RiskEstimate) -> tuple[tuple[str, str, str], ...]:
+    known = [c for c in risk.contributions if c.known]
+    rows = [
+        (
+            f"{c.label} ({c.input_text})",
+            f"odds × {math.exp(c.log_odds):.2f} ({signed(c.log_odds)})",
+            c.grade.value,
+        )
+        for c in sorted(known, key=lambda c: -abs(c.log_odds))
+    ]
+    unknown = [c.label for c in risk.contributions if not c.known]
+    if unknown:
+        rows.append((f"Unknown, averaged over: {', '.join(unknown)}", "", ""))
+    return tuple(rows)
+
+
+def _methods(content: Content) -> tuple[str, ...]:
+    ai = content.ai
+    lines = [f"Program: {content.program}."]
+    if ai:
+        lines.append(
+            f"Segmentation: {ai.get('backend', 'unknown')}, weights SHA-256 "
+            f"{str(ai.get('weights_sha256'))[:16]}, {str(ai.get('finished', ''))[:10]}."
+        )
+    method = content.fat_map.method
+    lines.append(f"Fat and lean: {method}." if method != "none" else "Fat and lean: not separated.")
+    if content.risk:
+        lines.append(f"Risk model: {content.risk.model_id} {content.risk.model_version}.")
+    edits = content.provenance.get("edits")
+    if edits is not None:
+        lines.append(f"Recorded edits: {edits}.")
+    return tuple(lines)
+
+
+def _limits(content: Content) -> tuple[str, ...]:
+    ai = content.ai or {}
+    undefined = content.measurement.total.undefined_ml
+    lines = [f["text"] for f in ai.get("flags", [])]
+    lines += list(content.scan.notes) + list(content.fat_map.notes)
+    if undefined > 0.05 and content.fat_map.kind is not FatMapKind.NONE:
+        lines.append(f"{undefined:.1f} ml of the muscles have no fat value (too little signal).")
+    lines = [_short(line) for line in dict.fromkeys(lines)]
+    if len(lines) > _MOST_LIMITS:
+        rest = len(lines) - _MOST_LIMITS + 1
+        lines = [*lines[: _MOST_LIMITS - 1], f"{rest} further notes are kept with the case."]
+    return tuple(lines)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
