@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_backfat import __version__
-from napari_backfat.commands import export, export_training, report
+from napari_backfat.commands import export, export_training, models, report
 from napari_backfat.commands.console import (
     EXIT_NOTHING_FOUND,
     console,
@@ -82,6 +82,11 @@ def analyze(
     levels: LevelsOption = None,
     threshold: Threshold = 0.5,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    model: Annotated[
+        str | None, typer.Option(help="Folder of another model's weights, or a name as listed")
+    ] = None,
+    label_map: models.LabelMapOption = None,
+    accept_licence: models.AcceptLicence = False,
     accept_mismatch: Accept = False,
 ) -> None:
     """Segment a scan with the AI, measure it, and write a case folder.
@@ -93,7 +98,8 @@ def analyze(
         session = _open(water, fat, image, contrast, accept_mismatch)
         _prepare(session, patient, levels, threshold)
         _check_writable(out)  # before the long part, not after it
-        session.accept_segmentation(with_bar(session.segment_job(device=device)))
+        key = models.choose(model, label_map, accept_licence)
+        session.accept_segmentation(with_bar(session.segment_job(key, device)))
         found = _finish(session, out)
     if not found:
         say("No paraspinal muscles were found in this scan.", error_console)
@@ -156,6 +162,7 @@ def version() -> None:
 export_training.register(app)
 export.register(app)
 report.register(app)
+models.register(app)
 
 
 def main() -> None:
