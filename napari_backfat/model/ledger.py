@@ -71,6 +71,17 @@ class Ledger:
         self._add((z - first) * _CELLS + new, fat_codes, first, last, 1)
         self._add((z - first) * _CELLS + old, fat_codes, first, last, -1)
 
+    def move_in_slice(
+        self,
+        z: int,
+        old: NDArray[np.uint8],
+        new: NDArray[np.uint8],
+        fat_codes: NDArray[np.uint16],
+    ) -> None:
+        """Move voxels of one slice, as `move` does."""
+        self._add(new.astype(np.intp), fat_codes, z, z + 1, 1)
+        self._add(old.astype(np.intp), fat_codes, z, z + 1, -1)
+
     def count_slice(self, z: int, joint: NDArray[np.uint8], fat_codes: NDArray[np.uint16]) -> None:
         """Add a whole slice (any shape) of joint codes; for a full recount."""
         self._add(joint.ravel().astype(np.intp), fat_codes.ravel(), z, z + 1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,8 @@ from napari_backfat.model.edit_rules import HAND
 from napari_backfat.model.fat_map import apply_rule
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 Box = tuple[slice, slice, slice]
@@ -65,45 +68,66 @@ def differences(
     return np.ravel_multi_index(coordinates, muscle.shape).astype(np.int64)
 
 
+@dataclass(frozen=True, eq=False)
+class RuledChange:
+    """Voxels of one slice that a rule wants to change.
+
+    Attributes
+    ----------
+    z : int
+        Slice.
+    first : int
+        Flat index in the volume of the first voxel that `index` counts from.
+    rows : tuple of int and slice
+        Index of the rows looked at.
+    index : ndarray, shape (n,), int64
+        Flat indices within these rows, rising.
+    old, new : ndarray, shape (n,), uint8
+        Joint codes as they are and as the rule wants them.
+    """
+
+    z: int
+    first: int
+    rows: tuple[int, slice]
+    index: NDArray[np.int64]
+    old: NDArray[np.uint8]
+    new: NDArray[np.uint8]
+
+
 def ruled_changes(
     shadow: NDArray[np.uint8], decision: NDArray[np.uint16], cut: int
-) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
+) -> Iterator[RuledChange]:
     """Find the voxels inside muscles, not painted by hand, whose tissue is not what a rule says.
+
+    Slice by slice, so that all of it stays in the processor's cache.
 
     Parameters
     ----------
     shadow : ndarray, shape (Z, Y, X), uint8
-        Joint codes as they are.
+        Joint codes as they are; the caller may write into the slice that was yielded.
     decision : ndarray, shape (Z, Y, X), uint16
         What the threshold is compared with.
     cut : int
         Smallest code that counts as fat.
 
-    Returns
-    -------
-    index : ndarray, shape (n,), int64
-        Flat indices, rising.
-    old, new : ndarray, shape (n,), uint8
-        Joint codes as they are and as the rule wants them.
+    Yields
+    ------
+    RuledChange
+        For every slice with such voxels.
     """
     depth, height, width = shadow.shape
     # Outside every muscle the shadow is 0, so eight voxels can be looked at in one go.
     words = shadow.view(np.uint64) if width % 8 == 0 else shadow
-    found: list[tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]] = []
     for z in range(depth):
         rows = np.flatnonzero(np.bitwise_or.reduce(words[z], axis=1))
         if rows.size == 0:
             continue
-        part = slice(int(rows[0]), int(rows[-1]) + 1)
-        old = shadow[z, part]
+        where = (z, slice(int(rows[0]), int(rows[-1]) + 1))
+        old = shadow[where]
         bare = _BARE[old]
-        new = apply_rule(decision[z, part], cut)
+        new = apply_rule(decision[where], cut)
         new += bare  # wraps where bare is 255, and is not used there
         index = np.flatnonzero((new != old) & (bare != _NOT_RULED))
         if index.size:
-            first = (z * height + part.start) * width
-            found.append((index + first, old.ravel()[index], new.ravel()[index]))
-    if not found:
-        return np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.uint8)
-    index, before, after = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-    return index, before, after
+            first = (z * height + where[1].start) * width
+            yield RuledChange(z, first, where, index, old.ravel()[index], new.ravel()[index])

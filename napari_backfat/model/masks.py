@@ -266,7 +266,7 @@ class Masks:
     def set_fat_map(self, fat_map: FatMap) -> Change | None:
         """Replace the fat map and derive the tissue anew; ends the undo history.
 
-        Earlier steps speak of tissue that another map decided, so they cannot be taken back.
+        For a map that comes with new muscles; `set_method` can be taken back.
         """
         self.sync()
         self._take_map(fat_map)
@@ -282,20 +282,19 @@ class Masks:
             self.ledger = self.recount()
 
     def _rederive(self, *, travelling: bool = False) -> int:
-        """Apply the rule to all voxels inside muscles that are not hand-painted.
-
-        Which voxels a step of the rule alone changed follows from the rule, so they are listed in
-        the history only where something else is part of the step.
-        """
-        decision = self._fat_map.decision
-        index, old, new = mask_scan.ruled_changes(self._shadow, decision, self._fat_from)
-        self.tissue.ravel()[index] = new % N_TISSUE_CODES
-        self._shadow.ravel()[index] = new
-        plane = self.geometry.shape[1] * self.geometry.shape[2]
-        self.ledger.move(index // plane, old, new, self._fat_map.codes.ravel()[index])
-        if not travelling and (self.history.open_voxels or self._foreign):
-            self.history.record(index, old, new)
-        return int(index.size)
+        """Apply the rule to all voxels inside muscles that are not hand-painted."""
+        # What a step of the rule alone changed follows from the rule and needs no list.
+        list_them = not travelling and (self.history.open_voxels or self._foreign)
+        voxels, codes = 0, self._fat_map.codes
+        for part in mask_scan.ruled_changes(self._shadow, self._fat_map.decision, self._fat_from):
+            self.tissue[part.rows].ravel()[part.index] = part.new % N_TISSUE_CODES
+            self._shadow[part.rows].ravel()[part.index] = part.new
+            values = codes[part.rows].ravel()[part.index]
+            self.ledger.move_in_slice(part.z, part.old, part.new, values)
+            voxels += part.index.size
+            if list_them:
+                self.history.record(part.index + part.first, part.old, part.new)
+        return voxels
 
     def _list_ruled(self) -> None:
         """List the voxels of an open threshold change, because other voxels join its step."""
@@ -303,8 +302,8 @@ class Masks:
         if moved is None or self.history.open_voxels or self._foreign:
             return
         decision, cut = self._fat_map.decision, threshold_code(moved[0])
-        index, now, before = mask_scan.ruled_changes(self._shadow, decision, cut)
-        self.history.record(index, before, now)
+        for part in mask_scan.ruled_changes(self._shadow, decision, cut):
+            self.history.record(part.index + part.first, part.new, part.old)
 
     def replace(
         self,
