@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_backfat.measure.level_profile import LevelProposal
-from napari_backfat.model.vertebrae import LevelSource, VertebralLevels, chain, z_of_point
+from napari_backfat.model.vertebrae import (
+    VERTEBRAE,
+    LevelSource,
+    VertebralLevels,
+    chain,
+    z_of_point,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +29,7 @@ BODY_MM = (4.0, 26.0)
 HALF_WIDTH_MM = 10.0
 """Half width of the middle of the body in which end plates are read."""
 PROCESS_MM = 22.0
-"""What lies farther behind the other bodies than this is a process; bodies bend less."""
+"""What lies farther behind the neighbouring body than this is a process; lordosis bends less."""
 USUAL_DISC_MM = 9.0
 """Disc height taken where only one disc's neighbour is labelled and no other disc tells more."""
 
@@ -125,12 +131,14 @@ def propose_from_labels(
 
 
 def _in_front(bodies: dict[str, _Body], grid: Geometry) -> dict[str, _Body]:
-    """Leave out rests of vertebrae whose body is outside the map: only their processes show."""
-    if not bodies:
-        return bodies
-    middle = float(np.median([b.y for b in bodies.values()]))
-    limit = middle + PROCESS_MM / grid.spacing_mm[1]
-    return {name: b for name, b in bodies.items() if b.y < limit}
+    """Leave out end vertebrae whose body is outside the map: only their processes show."""
+    order = sorted(bodies, key=VERTEBRAE.index)
+    limit = PROCESS_MM / grid.spacing_mm[1]
+    while len(order) > 1 and bodies[order[0]].y - bodies[order[1]].y > limit:
+        order = order[1:]
+    while len(order) > 1 and bodies[order[-1]].y - bodies[order[-2]].y > limit:
+        order = order[:-1]
+    return {name: bodies[name] for name in order}
 
 
 def _body(inside: NDArray[np.bool_], grid: Geometry) -> _Body | None:
