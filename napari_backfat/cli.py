@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_backfat import __version__
-from napari_backfat.commands import export, export_training, models, report
+from napari_backfat.commands import export, export_training, finetune, models, report
 from napari_backfat.commands.console import (
     EXIT_NOTHING_FOUND,
     console,
@@ -160,6 +160,7 @@ def version() -> None:
 
 
 export_training.register(app)
+finetune.register(app)
 export.register(app)
 report.register(app)
 models.register(app)
