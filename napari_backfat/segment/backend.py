@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.anatomy import Muscle
     from napari_backfat.model.progress import Progress
     from napari_backfat.model.volume import Scan
+    from napari_backfat.segment.quality import MuscleQuality
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Segmentation:
         Keys of `model.combined.COMBINED`: labels that hold more than one muscle.
     about : dict
         More about the model for provenance.json: licence, version, folder; JSON-serialisable.
+    quality : dict of Muscle to MuscleQuality
+        How far each outline can be trusted; empty where a backend cannot say.
     """
 
     muscle: NDArray[np.uint8]
@@ -71,6 +74,7 @@ class Segmentation:
     slice_uncertainty: NDArray[np.float32]
     combined: tuple[str, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
+    quality: dict[Muscle, MuscleQuality] = field(default_factory=dict)
 
     @property
     def found(self) -> bool:

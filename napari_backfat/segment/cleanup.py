@@ -52,34 +52,48 @@ def midline(
     ndarray, shape (Z,), float64
         Robust along Z (median over about 30 mm); NaN everywhere if no pair is there.
     """
-    depth, _, width = muscle.shape
-    x = np.arange(width)
-    raw = np.full(depth, np.nan)
-    for z in range(depth):
-        profile = [np.bincount(column, minlength=9) for column in muscle[z].T if column.any()]
-        if not profile:
-            continue
-        columns = x[muscle[z].any(axis=0)]
-        counts = np.stack(profile)[:, 1:9].astype(np.float64)
-        total = counts.sum(axis=0)
-        centre = (counts * columns[:, None]).sum(axis=0) / np.maximum(total, 1)
+    return _middle(muscle, spacing_mm)[0][:, 1]
+
+
+def _middle(
+    muscle: NDArray[np.uint8], spacing_mm: tuple[float, float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Middle (y, x) of the pairs in each slice, and the direction (y, x) in mm to the left."""
+    depth = len(muscle)
+    raw = np.full((depth, 2), np.nan)
+    towards_left = np.zeros(2)
+    # Many voxels, few labels: sums over rows and columns are cheaper than coordinates.
+    for z in np.flatnonzero(muscle.any(axis=(1, 2))):
+        rows, columns = (np.flatnonzero(muscle[z].any(axis=k)) for k in (1, 0))
+        box = muscle[z, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.intp)
+        total = np.bincount(box.ravel(), minlength=9)[1:9].astype(np.float64)
+        yy, xx = np.indices(box.shape)
+        sums = [np.bincount(box.ravel(), c.ravel(), minlength=9)[1:9] for c in (yy, xx)]
+        centre = np.stack(sums, axis=1) / np.maximum(total, 1)[:, None] + (rows[0], columns[0])
         weight = np.minimum(total[0::2], total[1::2])
+        towards_left += (weight[:, None] * (centre[0::2] - centre[1::2])).sum(axis=0)
         # The multifidi touch the midline, so they place it best in a rotated or cropped trunk.
         weight = weight * np.array([4.0, 1.0, 1.0, 0.5])
         if weight.sum() > 0:
-            raw[z] = (weight * (centre[0::2] + centre[1::2]) / 2).sum() / weight.sum()
-    known = np.flatnonzero(~np.isnan(raw))
+            middles = (centre[0::2] + centre[1::2]) / 2
+            raw[z] = (weight[:, None] * middles).sum(axis=0) / weight.sum()
+    known = np.flatnonzero(~np.isnan(raw[:, 0]))
     if len(known) == 0:
-        return raw
-    filled = np.interp(np.arange(depth), known, raw[known])
+        return raw, np.array([0.0, 1.0])
+    filled = np.stack([np.interp(np.arange(depth), known, raw[known, k]) for k in (0, 1)], axis=1)
     reach = int(np.clip(round(15 / spacing_mm[0]), 1, max(1, depth)))
-    return np.asarray(ndimage.median_filter(filled, size=2 * reach + 1, mode="nearest"))
+    smooth = ndimage.median_filter(filled, size=(2 * reach + 1, 1), mode="nearest")
+    direction = towards_left * np.array(spacing_mm[1:])
+    return np.asarray(smooth), direction
 
 
 def fix_sides(
     muscle: NDArray[np.uint8], spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.uint8]:
     """Give parts that lie clearly across the midline the label of their own side.
+
+    The midline stands at right angles to the line between the sides, so that a patient who lies
+    rolled keeps the sides.
 
     Parameters
     ----------
@@ -89,16 +103,21 @@ def fix_sides(
         Voxel size (Z, Y, X).
     """
     out = muscle.copy()
-    middle = midline(muscle, spacing_mm)
-    tolerance = 4.0 / spacing_mm[2]
-    columns = np.arange(muscle.shape[2])
-    for z in np.flatnonzero(~np.isnan(middle)):
+    middle, direction = _middle(muscle, spacing_mm)
+    # X runs from the patient's right to the left; a line that runs more down than across, or
+    # backwards, is no left-right axis but a mistake of the labels.
+    if direction[1] <= abs(direction[0]):
+        direction = np.array([0.0, 1.0])
+    direction = direction / np.linalg.norm(direction)
+    tolerance_mm = 4.0
+    rows, columns = np.arange(muscle.shape[1])[:, None], np.arange(muscle.shape[2])[None]
+    for z in np.flatnonzero(~np.isnan(middle[:, 0])):
         plane = out[z]
         left = (plane > 0) & (plane % 2 == 1)
         right = (plane > 0) & (plane % 2 == 0)
-        # X runs from the patient's right to the left: left muscles have the larger x.
-        wrong = left & (columns < middle[z] - tolerance)[None]
-        wrong |= right & (columns > middle[z] + tolerance)[None]
+        side = direction[0] * spacing_mm[1] * (rows - middle[z, 0])
+        side = side + direction[1] * spacing_mm[2] * (columns - middle[z, 1])
+        wrong = (left & (side < -tolerance_mm)) | (right & (side > tolerance_mm))
         plane[wrong] = _MIRROR[plane[wrong]]
     return out
 

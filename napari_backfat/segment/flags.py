@@ -2,34 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_backfat.model.anatomy import MUSCLES, Muscle
+from napari_backfat.model.anatomy import MUSCLES, Muscle, Side
 from napari_backfat.segment.backend import QualityFlag
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from numpy.typing import NDArray
+
+    from napari_backfat.segment.quality import MuscleQuality
 
 NOTHING_FOUND = QualityFlag(
     None,
     "no paraspinal muscles",
     "No paraspinal muscles were found: this does not look like a scan of the lower back.",
 )
-_LOW_CONFIDENCE = 0.75
-_EDGES = (
-    (1, 0, "front"),
-    (1, -1, "back"),
-    (2, 0, "right side"),
-    (2, -1, "left side"),
-)
+CUT = "cut by field of view"
+_LOW_CONFIDENCE = 0.75  # for models without a quality estimate
+_NEAR_EDGE_MM = 3.0  # the network's outline may stop a pixel or two before the image does
+_SEVERAL = 4  # doubtful muscles that make a doubtful case
+
+
+@dataclass(frozen=True, eq=False)
+class ImageArea:
+    """Where a scan holds image: some scanners pad slices, rows and columns with zeros.
+
+    Attributes
+    ----------
+    first, last : ndarray, shape (Z, 2), int
+        First and last row and column of each slice that are not empty; last < first for an
+        empty slice.
+    """
+
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
+
+    @property
+    def slices(self) -> tuple[int, int]:
+        """First and last slice that is not empty; (0, -1) for an empty scan."""
+        filled = np.flatnonzero(self.last[:, 0] >= self.first[:, 0])
+        return (int(filled[0]), int(filled[-1])) if filled.size else (0, -1)
+
+
+def image_area(images: Sequence[NDArray[np.float32]]) -> ImageArea:
+    """Find where any of the images, each of shape (Z, Y, X), is not zero."""
+    depth = len(images[0])
+    first = np.zeros((depth, 2), dtype=np.intp)
+    last = np.full((depth, 2), -1, dtype=np.intp)
+    for z in range(depth):
+        filled = np.any([image[z] != 0 for image in images], axis=0)
+        for axis, line in enumerate((filled.any(axis=1), filled.any(axis=0))):
+            where = np.flatnonzero(line)
+            if where.size:
+                first[z, axis], last[z, axis] = where[0], where[-1]
+    return ImageArea(first, last)
 
 
 def quality_flags(
     muscle: NDArray[np.uint8],
-    confidence: dict[Muscle, float],
-    inside: NDArray[np.bool_] | None = None,
+    confidence: Mapping[Muscle, float],
+    inside: ImageArea | NDArray[np.bool_] | None = None,
+    spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    quality: Mapping[Muscle, MuscleQuality] | None = None,
 ) -> tuple[QualityFlag, ...]:
     """Find missing, cut and doubtful muscles.
 
@@ -37,68 +76,123 @@ def quality_flags(
     ----------
     muscle : ndarray, shape (Z, Y, X), uint8
         Final muscle map on the scan's grid.
-    confidence : dict
+    confidence : mapping
         Mean probability of each muscle's voxels, 0 to 1.
-    inside : ndarray, shape (Y, X), bool, optional
-        Pixels that hold image (some scanners pad the slices with zeros).
+    inside : ImageArea or ndarray of bool, shape (Y, X), optional
+        Where the scan holds image; everywhere when None.
+    spacing_mm : tuple of float
+        Voxel size (Z, Y, X).
+    quality : mapping, optional
+        Estimated quality of each outline; without it the mean probability decides.
 
     Returns
     -------
     tuple of QualityFlag
-        In the order of the muscles.
+        The whole case first, then in the order of the muscles.
     """
+    shape = muscle.shape
+    if inside is None:
+        inside = np.ones(shape[1:], dtype=np.bool_)
+    if isinstance(inside, ImageArea):
+        area = inside
+    else:
+        area = image_area([np.broadcast_to(inside, shape).astype(np.float32)])
     flags: list[QualityFlag] = []
+    quality = quality or {}
+    doubtful = [m for m in MUSCLES if m in quality and quality[m].doubtful]
+    if len(doubtful) >= min(_SEVERAL, max(2, len(quality) // 2)):
+        flags.append(
+            QualityFlag(
+                None,
+                "doubtful case",
+                f"{len(doubtful)} of {len(quality)} outlines are doubtful: "
+                "check every slice before using a number of this scan.",
+            )
+        )
     for m in MUSCLES:
         mask = muscle == int(m)
         if not mask.any():
-            flags.append(QualityFlag(m, "not found", f"{m.display_name} was not found."))
+            flags.append(_missing(m, muscle, area))
             continue
-        flags.extend(_cut(m, mask, inside))
-        if confidence.get(m, 1.0) < _LOW_CONFIDENCE:
-            flags.append(
-                QualityFlag(
-                    m,
-                    "low confidence",
-                    f"{m.display_name}: the network is unsure "
-                    f"(mean probability {confidence[m]:.2f}); check its outline.",
+        flags.extend(_cut(m, mask, area, spacing_mm))
+        if m in quality:
+            if quality[m].doubtful:
+                dice = quality[m].expected_dice
+                probability = 1 - quality[m].evidence.unsure
+                flags.append(
+                    _doubt(
+                        m,
+                        f"mean probability {probability:.2f}"
+                        if dice is None
+                        else f"expected Dice about {dice:.2f}",
+                    )
                 )
-            )
+        elif confidence.get(m, 1.0) < _LOW_CONFIDENCE:
+            flags.append(_doubt(m, f"mean probability {confidence[m]:.2f}"))
     return tuple(flags)
 
 
-def _cut(m: Muscle, mask: NDArray[np.bool_], inside: NDArray[np.bool_] | None) -> list[QualityFlag]:
-    flags = []
-    sides = [name for axis, index, name in _EDGES if np.take(mask, index, axis=axis).any()]
-    if inside is not None and not inside.all():
-        rim = inside & ~_shrink(inside)
-        if not sides and (mask.any(axis=0) & rim).any():
-            sides = ["image area"]
+def _doubt(m: Muscle, why: str) -> QualityFlag:
+    return QualityFlag(
+        m,
+        "low confidence",
+        f"{m.display_name}: the network is unsure ({why}); check its outline.",
+    )
+
+
+def _cut(
+    m: Muscle, mask: NDArray[np.bool_], area: ImageArea, spacing_mm: tuple[float, float, float]
+) -> Iterator[QualityFlag]:
+    present = np.flatnonzero(mask.any(axis=(1, 2)))
+    sides = []
+    for axis, names in ((0, ("front", "back")), (1, ("right side", "left side"))):
+        line = mask[present].any(axis=2 - axis)
+        n = line.shape[1]
+        low, high = line.argmax(axis=1), n - 1 - line[:, ::-1].argmax(axis=1)
+        near = _NEAR_EDGE_MM / spacing_mm[1 + axis]
+        first, last = area.first[present, axis], area.last[present, axis]
+        # A scan's own edge cuts a little before it; a rim of zeros is the muscle's own border only
+        # if the muscle touches it.
+        if (low <= np.where(first == 0, near - 0.5, first)).any():
+            sides.append(names[0])
+        if (high >= np.where(last == n - 1, n - 0.5 - near, last)).any():
+            sides.append(names[1])
     if sides:
-        flags.append(
-            QualityFlag(
-                m,
-                "cut by field of view",
-                f"{m.display_name} is cut by the edge of the image ({', '.join(sides)}).",
-            )
-        )
-    ends = [name for i, name in ((0, "first"), (-1, "last")) if mask[i].any()]
+        text = f"{m.display_name} is cut by the edge of the image ({', '.join(sides)})."
+        yield QualityFlag(m, CUT, f"{text} Its true volume is larger.")
+    top, bottom = area.slices
+    ends = [name for z, name in ((top, "first"), (bottom, "last")) if mask[z].any()]
     if ends:
         which = " and ".join(ends)
         plural = "slices" if len(ends) == 2 else "slice"
-        flags.append(
-            QualityFlag(
-                m,
-                "continues beyond the scan",
-                f"{m.display_name} continues beyond the {which} {plural}.",
-            )
+        yield QualityFlag(
+            m,
+            "continues beyond the scan",
+            f"{m.display_name} continues beyond the {which} {plural}.",
         )
-    return flags
 
 
-def _shrink(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    out = inside.copy()
-    out[1:] &= inside[:-1]
-    out[:-1] &= inside[1:]
-    out[:, 1:] &= inside[:, :-1]
-    out[:, :-1] &= inside[:, 1:]
-    return out
+def _missing(m: Muscle, muscle: NDArray[np.uint8], area: ImageArea) -> QualityFlag:
+    """Say why a muscle has no voxels, where that can be seen from its other side."""
+    name = m.display_name
+    slices = np.flatnonzero((muscle == int(m.mirrored)).any(axis=(1, 2)))
+    left, right = (np.isin(muscle, ids) for ids in ((1, 3, 5, 7), (2, 4, 6, 8)))
+    both = np.flatnonzero(left.any(axis=(1, 2)) & right.any(axis=(1, 2)))
+    if slices.size == 0 or both.size == 0:
+        return QualityFlag(m, "not found", f"{name} was not found.")
+    # The midline lies between the inner borders of the two sides.
+    inner = [
+        (np.flatnonzero(right[z].any(axis=0))[-1] + np.flatnonzero(left[z].any(axis=0))[0]) / 2
+        for z in both
+    ]
+    middle = float(np.median(inner))
+    outside = 0
+    for z in slices:
+        columns = np.flatnonzero((muscle[z] == int(m.mirrored)).any(axis=0))
+        mirrored = 2 * middle - columns.mean()
+        beyond = mirrored > area.last[z, 1] if m.side is Side.LEFT else mirrored < area.first[z, 1]
+        outside += bool(beyond)
+    if outside * 2 > slices.size:
+        side = "left" if m.side is Side.LEFT else "right"
+        return QualityFlag(m, CUT, f"{name} lies outside the image ({side} side): no volume.")
+    return QualityFlag(m, "not found", f"{name} was not found, although its other side was.")

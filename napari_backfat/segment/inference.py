@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _MIRROR_CHANNELS = [0, 2, 1, 4, 3, 6, 5, 8, 7]
+_LABELS = len(_MIRROR_CHANNELS)
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,18 @@ class Prediction:
         Mean probabilities of the looks.
     spread : ndarray, shape (B, Y, X), float32, or None
         Largest difference between one look and the mean, 0 to 1 (zeros for a single look).
+    same, total : ndarray, shape (9,), float64
+        Twice the overlap of each look's labels with the labels of their mean, and the sum of both
+        sizes; zeros for a single look. ``same / total`` is the Dice of looks, and both add up
+        over batches.
     """
 
     part: slice
     share: float
     probability: NDArray[np.float32] | None
     spread: NDArray[np.float32] | None
+    same: NDArray[np.float64]
+    total: NDArray[np.float64]
 
 
 def scaled(grid: PlaneGrid, zoom: float) -> PlaneGrid:
@@ -97,20 +104,37 @@ def predict(
         One after every look, so that a caller can report and be cancelled; the last one of each
         batch holds the result.
     """
+    none = np.zeros(_LABELS)
     for start in range(0, len(slabs), batch):
         part = slice(start, min(len(slabs), start + batch))
         looks: list[NDArray[np.float32]] = []
         for p in passes:
             if looks:
                 seen = start + (part.stop - start) * len(looks) / len(passes)
-                yield Prediction(part, seen / len(slabs), None, None)
+                yield Prediction(part, seen / len(slabs), None, None, none, none)
             looks.append(_look(network, slabs[part], grid, p, device))
         mean: NDArray[np.float32] = np.stack(looks).mean(axis=0)
         spread = np.zeros(mean[:, 0].shape, dtype=np.float32)
+        same, total = none, none
         if len(looks) > 1:
+            same, total = _agreement(looks, mean)
             for look in looks:
                 np.maximum(spread, 0.5 * np.abs(look - mean).sum(axis=1), out=spread)
-        yield Prediction(part, part.stop / len(slabs), mean, spread)
+        yield Prediction(part, part.stop / len(slabs), mean, spread, same, total)
+
+
+def _agreement(
+    looks: list[NDArray[np.float32]], mean: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Overlap and sizes of each look's labels and those of the mean."""
+    same, total = np.zeros(_LABELS), np.zeros(_LABELS)
+    agreed = mean.argmax(axis=1)
+    size = np.bincount(agreed.ravel(), minlength=_LABELS)
+    for look in looks:
+        labels = look.argmax(axis=1)
+        same += 2 * np.bincount(labels[labels == agreed], minlength=_LABELS)
+        total += size + np.bincount(labels.ravel(), minlength=_LABELS)
+    return same, total
 
 
 def _look(

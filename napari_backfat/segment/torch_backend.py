@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.model.volume import Contrast
 from napari_backfat.segment.backend import Segmentation
 from napari_backfat.segment.cleanup import clean
 from napari_backfat.segment.devices import check_memory, out_of_memory, resolve_device
-from napari_backfat.segment.flags import NOTHING_FOUND, quality_flags
+from napari_backfat.segment.drawing import Outlines, draw
+from napari_backfat.segment.flags import NOTHING_FOUND, image_area, quality_flags
 from napari_backfat.segment.inference import Pass, predict, smooth_along
 from napari_backfat.segment.localise import Place, locate
-from napari_backfat.segment.preprocess import (
-    PlaneGrid,
-    plane_back,
-    scan_box,
-    slab_matrix,
-    window_for,
-)
+from napari_backfat.segment.preprocess import slab_matrix, window_for
+from napari_backfat.segment.quality import gather, judge_all
+from napari_backfat.segment.reformat import labels_back, resample, upright_frame
 from napari_backfat.segment.weights import BUNDLED, find_weights, load_networks
 
 if TYPE_CHECKING:
@@ -34,8 +30,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from napari_backfat.model.anatomy import Muscle
+    from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.volume import Scan
     from napari_backfat.segment.backend import QualityFlag
+    from napari_backfat.segment.quality import MuscleQuality
     from napari_backfat.segment.weights import Weights
 
 _BATCH = 2  # slices at a time: small enough that cancelling answers within a second on a laptop
@@ -56,11 +55,14 @@ class TorchBackend:
         Test-time flips and zooms that are averaged.
     along_mm : float
         How far neighbouring slices support each other, see `smooth_along`.
+    upright : bool
+        Look at oblique scans along the patient's axes, see `reformat.upright_frame`.
     """
 
     folder: Path = BUNDLED
     passes: tuple[Pass, ...] = _PASSES
     along_mm: float = _ALONG_MM
+    upright: bool = True
 
     @property
     def name(self) -> str:
@@ -104,12 +106,19 @@ class TorchBackend:
 
         yield Progress(0.006, "Checking memory and weights")
         weights = find_weights(self.folder)
-        depth, height, width = scan.geometry.shape
-        check_memory(_BASE_BYTES + 14 * depth * height * width, device)
+        own = scan.geometry
+        frame = upright_frame(own) if self.upright else None
+        geometry = frame or own
+        # Two channels as slices and as slabs, the masks, and the upright copies of them.
+        voxels = int(np.prod(own.shape)) + (2 * int(np.prod(frame.shape)) if frame else 0)
+        check_memory(_BASE_BYTES + 14 * voxels, device)
         yield Progress(0.01, "Loading the network")
         coarse, fine = (network.to(device) for network in load_networks(weights))
         channels = network_channels(scan)
-        spacing = scan.geometry.spacing_mm
+        if frame is not None:
+            yield Progress(0.02, "Turning the oblique scan upright")
+            channels = yield from _turned(channels, own, frame)
+        (depth, height, width), spacing = geometry.shape, geometry.spacing_mm
         to_slabs = slab_matrix(depth, spacing[0])
         # The device's memory does not depend on the scan: slabs are sent a few at a time.
         slabs = np.stack([np.tensordot(to_slabs, c, 1) for c in channels], axis=1)
@@ -124,50 +133,59 @@ class TorchBackend:
             yield Progress(0.04 + 0.16 * step.share, "Looking for the back muscles")
         slab_mm = spacing[0] * depth / len(slabs)
         place = locate(rough, grid, weights.coarse.spacing_mm, slab_mm)
-        empty = np.zeros((depth, height, width), dtype=np.uint8)
         if place is None:
             yield Progress(1.0, NOTHING_FOUND.text)
-            return self._result(weights, empty, device, (NOTHING_FOUND,), started, None)
+            empty = np.zeros(own.shape, dtype=np.uint8)
+            return self._result(weights, empty, device, (NOTHING_FOUND,), started)
 
-        probabilities = yield from self._outline(weights, fine, slabs, scan, place, device)
-        window, spread, fine_grid = probabilities
-        window = smooth_along(window, slab_mm, self.along_mm)
-        muscle, confidence, doubt = yield from _to_scan(
-            window, spread, fine_grid, place, to_slabs, scan
+        outlines = yield from self._outline(weights, fine, slabs, geometry, place, device)
+        outlines = replace(
+            outlines, probability=smooth_along(outlines.probability, slab_mm, self.along_mm)
         )
+        raw, doubt, sums = yield from draw(outlines, place, to_slabs, geometry.shape)
         yield Progress(0.95, "Checking sides and islands")
-        muscle = clean(muscle, spacing)
-        inside = np.any([(c != 0).any(axis=0) for c in channels], axis=0)
-        flags = quality_flags(muscle, confidence, inside) if muscle.any() else (NOTHING_FOUND,)
+        muscle = clean(raw, spacing)
+        yield Progress(0.97, "Judging the outlines")
+        evidence = gather(raw, muscle, sums, geometry.voxel_ml)
+        if frame is not None:
+            muscle, doubt = labels_back(muscle, doubt, frame, own)
+        if not muscle.any():
+            return self._result(weights, muscle, device, (NOTHING_FOUND,), started)
+        quality = judge_all(evidence, weights.path.parent, weights.sha256)
+        confidence = {m: 1 - e.unsure for m, e in evidence.items()}
+        images = [v.voxels for v in scan.images]
+        flags = quality_flags(muscle, confidence, image_area(images), own.spacing_mm, quality)
         yield Progress(1.0, "Done")
-        return self._result(weights, muscle, device, flags, started, doubt)
+        return self._result(weights, muscle, device, flags, started, doubt, quality)
 
     def _outline(
         self,
         weights: Weights,
         fine: nn.Module,
         slabs: NDArray[np.float32],
-        scan: Scan,
+        geometry: Geometry,
         place: Place,
         device: str,
-    ) -> Generator[Progress, None, tuple[NDArray[np.float16], NDArray[np.float32], PlaneGrid]]:
-        """Fine probabilities (slabs, 9, Y, X) and disagreement (slabs, Y, X) in a window."""
-        spacing = scan.geometry.spacing_mm
+    ) -> Generator[Progress, None, Outlines]:
+        """Fine predictions of the slabs of a place."""
+        spacing = geometry.spacing_mm
         spec = weights.fine
         least = [n * spec.spacing_mm for n in spec.window]
         extent = (max(least[0], place.extent_mm[0]), max(least[1], place.extent_mm[1]))
         grid = window_for(
-            scan.geometry.shape[1:], (spacing[1], spacing[2]), spec.spacing_mm, place.centre, extent
+            geometry.shape[1:], (spacing[1], spacing[2]), spec.spacing_mm, place.centre, extent
         )
         wanted = slabs[place.slabs.start : place.slabs.stop]
         window = np.zeros((len(wanted), 9, *grid.size), dtype=np.float16)
         spread = np.zeros((len(wanted), *grid.size), dtype=np.float32)
+        same, total = np.zeros(9), np.zeros(9)
         for step in predict(fine, wanted, grid, self.passes, device, _BATCH):
             if step.probability is not None and step.spread is not None:
                 window[step.part], spread[step.part] = step.probability, step.spread
+            same, total = same + step.same, total + step.total
             text = f"Outlining the muscles, slice {step.part.stop} of {len(wanted)}"
             yield Progress(0.2 + 0.64 * step.share, text)
-        return window, spread, grid
+        return Outlines(window, spread, grid, same, total)
 
     def _result(
         self,
@@ -176,7 +194,8 @@ class TorchBackend:
         device: str,
         flags: tuple[QualityFlag, ...],
         started: float,
-        doubt: NDArray[np.float32] | None,
+        doubt: NDArray[np.float32] | None = None,
+        quality: dict[Muscle, MuscleQuality] | None = None,
     ) -> Segmentation:
         if doubt is None:
             doubt = np.zeros(len(muscle), dtype=np.float32)
@@ -189,6 +208,7 @@ class TorchBackend:
             flags,
             seconds,
             doubt,
+            quality=quality or {},
         )
 
 
@@ -211,46 +231,19 @@ def network_channels(scan: Scan) -> list[NDArray[np.float32]]:
     return [only.voxels, np.zeros_like(only.voxels)]
 
 
-def _to_scan(
-    window: NDArray[np.float16],
-    spread: NDArray[np.float32],
-    grid: PlaneGrid,
-    place: Place,
-    to_slabs: NDArray[np.float32],
-    scan: Scan,
-) -> Generator[Progress, None, tuple[NDArray[np.uint8], dict[Muscle, float], NDArray[np.float32]]]:
-    """Labels on the scan's own grid, mean probability per muscle, uncertainty per slice."""
-    depth, height, width = scan.geometry.shape
-    muscle = np.zeros((depth, height, width), dtype=np.uint8)
-    doubt = np.zeros(depth, dtype=np.float32)
-    sums, counts = np.zeros(9), np.zeros(9)
-    rows, columns = scan_box(grid, (height, width))
-    centres = (to_slabs * np.arange(depth)[None]).sum(axis=1)[place.slabs.start : place.slabs.stop]
-    covered = np.flatnonzero(to_slabs[place.slabs.start : place.slabs.stop].any(axis=0))
-    for i, z in enumerate(covered):
-        upper = int(np.clip(np.searchsorted(centres, z), 0, len(centres) - 1))
-        lower = max(0, upper - 1)
-        gap = centres[upper] - centres[lower]
-        share = float(np.clip((z - centres[lower]) / gap, 0, 1)) if gap > 0 else 1.0
-        mixed = (1 - share) * window[lower].astype(np.float32) + share * window[upper].astype(
-            np.float32
-        )
-        probability = plane_back(mixed, grid, rows, columns)
-        plane = probability.argmax(axis=0).astype(np.uint8)
-        plane[probability.sum(axis=0) < 0.5] = 0
-        muscle[z, rows, columns] = plane
-        best = probability.max(axis=0)
-        sums += np.bincount(plane.ravel(), best.ravel(), minlength=9)
-        counts += np.bincount(plane.ravel(), minlength=9)
-        if plane.any():
-            disagreement = plane_back(
-                (1 - share) * spread[lower] + share * spread[upper], grid, rows, columns
-            )
-            unsure = np.maximum(1 - best, disagreement)
-            doubt[z] = float(unsure[plane > 0].mean())
-        yield Progress(0.85 + 0.1 * i / len(covered), "Drawing the muscles on the scan's grid")
-    confidence = {m: float(sums[m] / counts[m]) for m in MUSCLES if counts[m] > 0}
-    return muscle, confidence, doubt
+def _turned(
+    channels: list[NDArray[np.float32]], own: Geometry, frame: Geometry
+) -> Generator[Progress, None, list[NDArray[np.float32]]]:
+    """Channels on the upright grid; an empty one is not computed."""
+    turned = []
+    for channel in channels:
+        out = np.zeros(frame.shape, dtype=np.float32)
+        if channel.any():
+            for part, values in resample(channel, own, frame):
+                out[part] = values
+                yield Progress(0.03, "Turning the oblique scan upright")
+        turned.append(out)
+    return turned
 
 
 def _first_line(error: BaseException) -> str:
