@@ -61,6 +61,8 @@ def vertebra_labels(person: Anatomy, lordosis_deg: float, height_mm: float) -> n
     slope = np.tan(np.radians(tilt)) / height_mm
     back = -rows  # millimetres behind the canal
     local = person.levels[:, None] + (np.clip(back, -60, -5)[None, :] + 16) * slope[:, None]
+    sideways = person.geometry.affine[0, 3] - _IN_PLANE_MM * np.arange(_SHAPE[1])
+    bone &= (np.abs(sideways) < 55)[None, None, :] & (back > -70)[None, :, None]  # no rib, no hip
     return np.where(bone, np.round(local).astype(int)[:, :, None] + 10, 0)
 
 
