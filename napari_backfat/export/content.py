@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.patient import Patient
     from napari_backfat.model.results import Measurement
     from napari_backfat.model.risk_results import RiskEstimate
+    from napari_backfat.model.vertebrae import VertebralLevels
     from napari_backfat.model.volume import Scan
 
 
@@ -66,6 +67,8 @@ class Content:
         As entered.
     levels : SpineRange or None
         As the reader stated them.
+    vertebrae : VertebralLevels or None
+        Disc lines, if any were placed.
     provenance : dict
         As `provenance.json` holds it.
     corrections : tuple of Correction
@@ -86,6 +89,7 @@ class Content:
     risk: RiskEstimate | None
     patient: Patient
     levels: SpineRange | None
+    vertebrae: VertebralLevels | None
     provenance: Mapping[str, Any]
     corrections: tuple[Correction, ...]
     by_hand_ml: float
@@ -154,6 +158,7 @@ def content_of(case: Case, provenance: Mapping[str, Any]) -> Content:
         risk=case.risk,
         patient=case.patient,
         levels=case.levels,
+        vertebrae=case.vertebrae,
         provenance=dict(provenance),
         corrections=_corrections(case.ai.muscle, muscle, ml) if case.ai else (),
         by_hand_ml=float(np.count_nonzero(tissue >= TissueCode.LEAN_BY_HAND) * ml),

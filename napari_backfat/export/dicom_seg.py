@@ -11,7 +11,7 @@ from pydicom.uid import generate_uid
 
 from napari_backfat import __version__
 from napari_backfat.export import dicom_codes as coded
-from napari_backfat.export.nifti import MUSCLE_LABELS, TISSUE_LABELS, masks_of
+from napari_backfat.export.nifti import masks_of
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ def muscle_segmentation(
     BackfatError
         If there is no muscle.
     """
-    array = masks_of(content)[0][1]
-    numbers = segment_numbers(array, MUSCLE_LABELS)
+    _, array, labels = masks_of(content)[0]
+    numbers = segment_numbers(array, labels)
     if not numbers:
         raise BackfatError("There is no muscle in the masks, so there is nothing to export.")
     dataset = _segmentation(
-        content, source, options, series_uid, 1, array, MUSCLE_LABELS, numbers,
+        content, source, options, series_uid, 1, array, labels, numbers,
         "MUSCLES", "Paraspinal muscles, left and right",
     )  # fmt: skip
     return dataset, numbers
@@ -63,12 +63,12 @@ def tissue_segmentation(
     content: Content, source: SourceSeries, options: Options, series_uid: str
 ) -> Segmentation | None:
     """Return the segmentation of lean and fat inside the muscles; None if nothing is classified."""
-    array = masks_of(content)[1][1]
-    numbers = segment_numbers(array, TISSUE_LABELS)
+    _, array, labels = masks_of(content)[1]
+    numbers = segment_numbers(array, labels)
     if not numbers:
         return None
     return _segmentation(
-        content, source, options, series_uid, 2, array, TISSUE_LABELS, numbers,
+        content, source, options, series_uid, 2, array, labels, numbers,
         "LEAN_AND_FAT", "Lean and fat tissue inside the paraspinal muscles",
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from pydicom.uid import generate_uid
 from napari_backfat import __version__
 from napari_backfat.export import dicom_codes as coded
 from napari_backfat.export.dicom_seg import SERIES_NUMBER
-from napari_backfat.export.label_table import muscle_label
+from napari_backfat.export.label_table import muscle_labels
 from napari_backfat.measure.table import MEASURES, value_of
 from napari_backfat.model.anatomy import Muscle
 
@@ -119,7 +119,7 @@ def _group(
     segmentation: Segmentation,
     source: SourceSeries,
 ) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
-    label = muscle_label(muscle)
+    label = next(la for la in muscle_labels(content.measurement) if la.index == muscle)
     measure = content.measurement.muscles[muscle]
     described = next(s for s in segmentation.SegmentSequence if s.SegmentNumber == number)
     evaluations = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_backfat.export.label_table import MUSCLEMAP_OF, Label, muscle_label, tissue_label
+from napari_backfat.export.label_table import MUSCLEMAP_OF, Label, muscle_labels, tissue_label
 from napari_backfat.io.labels import stream_labels
 from napari_backfat.io.tables import csv_bytes, json_bytes
 from napari_backfat.measure.table import tidy_rows
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from napari_backfat.export.options import Options
     from napari_backfat.export.staging import Section
 
-MUSCLE_LABELS: tuple[Label, ...] = tuple(muscle_label(m) for m in MUSCLES)
 TISSUE_LABELS: tuple[Label, ...] = (tissue_label(Tissue.LEAN), tissue_label(Tissue.FAT))
 
 
@@ -43,7 +42,7 @@ def export_musclemap(content: Content, options: Options, staging: Section) -> No
     labels = tuple(
         Label(MUSCLEMAP_OF[m], la.name, la.abbreviation, la.snomed, la.meaning, la.side_snomed,
               la.side, la.rgb)
-        for m, la in zip(MUSCLES, MUSCLE_LABELS, strict=True)
+        for m, la in zip(MUSCLES, muscle_labels(content.measurement), strict=True)
     )  # fmt: skip
     record = sidecar(content, options, "muscles")
     record["LabelNumbers"] = "MuscleMap (github.com/MuscleMap/MuscleMap)"
@@ -54,7 +53,7 @@ def masks_of(content: Content) -> tuple[tuple[str, NDArray[np.uint8], tuple[Labe
     """Return name, array (Z, Y, X) and labels of the two masks."""
     tissue_ids = np.array([code.tissue for code in TissueCode], dtype=np.uint8)
     return (
-        ("muscles", content.muscle, MUSCLE_LABELS),
+        ("muscles", content.muscle, muscle_labels(content.measurement)),
         ("tissue", tissue_ids[content.tissue], TISSUE_LABELS),
     )
 
@@ -115,6 +114,9 @@ def sidecar(content: Content, options: Options, name: str) -> dict[str, Any]:
         "Contrasts": [v.contrast.value for v in content.scan.images],
         "ResearchUseOnly": True,
     }
+    notes = dict.fromkeys(content.measurement.combined_notes.values())
+    if notes:
+        record["Notes"] = list(notes)
     if name == "tissue":
         record["FatMethod"] = content.fat_map.method
         record["FatMapKind"] = content.fat_map.kind.value

@@ -10,10 +10,9 @@ import jinja2
 from markupsafe import Markup
 from reportlab.graphics import renderSVG
 
-from napari_backfat.export.label_table import muscle_label
 from napari_backfat.export.report.fonts import register
+from napari_backfat.export.report.legend import legend
 from napari_backfat.export.report.plots import draw
-from napari_backfat.model.anatomy import MUSCLES
 
 if TYPE_CHECKING:
     from napari_backfat.export.report.plots import Profile
@@ -30,15 +29,18 @@ def html_bytes(composed: Composed) -> bytes:
     text = template.render(
         page=composed.page,
         pictures=[
-            {
-                "data": base64.b64encode(p.png).decode(),
-                "caption": p.caption,
-                "ratio": p.width / p.height,
-            }
-            for p in composed.pictures
+            [
+                {
+                    "data": base64.b64encode(p.jpeg).decode(),
+                    "caption": p.caption,
+                    "ratio": p.width / p.height,
+                }
+                for p in row
+            ]
+            for row in composed.rows
         ],
         plots=[_svg(p) for p in composed.profiles if not p.empty],
-        legend=[{"color": muscle_label(m).color, "name": m.display_name} for m in MUSCLES],
+        legend=[{"colors": entry.colors, "name": entry.name} for entry in legend()],
     )
     return text.encode()
 

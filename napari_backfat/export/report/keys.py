@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari_backfat.export.content import Content
 
-_PLACES = (("upper", 1 / 6), ("middle", 1 / 2), ("lower", 5 / 6))
+_PLACES = (("upper third", 1 / 6), ("middle third", 1 / 2), ("lower third", 5 / 6))  # their middles
 MOST = 5
 
 
@@ -38,8 +38,9 @@ class KeySlice:
 def key_slices(content: Content, chosen: Sequence[int] = ()) -> tuple[KeySlice, ...]:
     """Return the slices to show, from head to foot.
 
-    Chosen ones come first. Else, with stated levels, three slices spread over them; without, three
-    spread over the slices that hold the erector spinae or the multifidus (or any muscle).
+    Chosen ones come first. Else, with disc lines, the middle of each lumbar level inside the scan;
+    with stated levels only, three slices spread over them; without any, three spread over the
+    slices that hold the erector spinae or the multifidus (or any muscle).
 
     Raises
     ------
@@ -55,6 +56,9 @@ def key_slices(content: Content, chosen: Sequence[int] = ()) -> tuple[KeySlice, 
                 f"{', '.join(map(str, chosen))} cannot be shown."
             )
         return tuple(KeySlice(z, f"slice {z}") for z in sorted(set(chosen)))
+    middles = _level_middles(content)
+    if middles:
+        return middles
     if content.levels is not None:
         first, last = content.levels.first_slice, content.levels.last_slice
         name = content.levels.first_level
@@ -65,8 +69,23 @@ def key_slices(content: Content, chosen: Sequence[int] = ()) -> tuple[KeySlice, 
     for labels in (BACK, list(range(1, counts.shape[1]))):
         there = np.flatnonzero(counts[:, labels].sum(axis=1))
         if there.size:
-            return _spread(there, " part of the mask")
-    return _spread(np.arange(depth), " part of the scan")
+            return _spread(there, " of the mask")
+    return _spread(np.arange(depth), " of the scan")
+
+
+def _level_middles(content: Content) -> tuple[KeySlice, ...]:
+    """Return the slice in the middle of each lumbar level whose both discs are known."""
+    lines = content.vertebrae
+    if lines is None:
+        return ()
+    depth = content.scan.geometry.shape[0]
+    guessed = "" if lines.numbering_stated else "?"
+    found = []
+    for name in lines.levels:
+        z = round(sum(lines.bounds(name)) / 2)
+        if name.startswith("L") and 0 <= z < depth:
+            found.append(KeySlice(z, f"middle of {name}{guessed}, slice {z}"))
+    return tuple(found[-MOST:])
 
 
 def _spread(slices: np.ndarray, where: str) -> tuple[KeySlice, ...]:

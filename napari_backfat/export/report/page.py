@@ -187,7 +187,9 @@ def _rows(content: Content, keys: Sequence[str]) -> tuple[Row, ...]:
         if asymmetry:
             side = asymmetry.larger.value[0].upper() if asymmetry.larger else "="
             text = f"{asymmetry.percent:.0f} % ({side})" if asymmetry.larger else "0 %"
-        rows.append(Row(group.value.capitalize(), cells, text))
+        titles = (now.combined_titles.get(muscle_of(group, s), "") for s in Side)
+        names = {title[:-2] for title in titles if title}  # without the side
+        rows.append(Row(names.pop() if names else group.value.capitalize(), cells, text))
     for name, of in (("ES + MF, both sides", now.back), ("All, both sides", now.total)):
         cells = tuple((_number(k, of), "") for k in keys)
         rows.append(Row(name, cells, "", both=True))
@@ -213,17 +215,14 @@ def _footnotes(content: Content) -> tuple[str, ...]:
         )
     else:
         notes.append("Lean and fat could not be told apart on this scan and are left blank.")
-    cut = [
-        f"{m.display_name}: {cut_note(content.measurement.muscles[m])}"
-        for m in content.present
-        if cut_note(content.measurement.muscles[m])
-    ]
+    cut = _grouped(content)
     if cut:
         notes.append(
-            "Volumes are those of the part inside the field of view; cut: "
-            + "; ".join(_grouped(content))
-            + "."
+            f"Volumes are those of the part inside the field of view; cut: {'; '.join(cut)}."
         )
+    shared = content.measurement.combined_notes
+    if shared:
+        notes.append("; ".join(f"{m.display_name}: {text}" for m, text in shared.items()) + ".")
     return tuple(notes)
 
 
@@ -235,6 +234,8 @@ def _grouped(content: Content) -> list[str]:
         if note:
             ends = note.removeprefix("cut by field of view (").removesuffix(")")
             by_note.setdefault(ends, []).append(muscle.display_name)
+    if len(by_note) == 1 and len(content.present) == len(next(iter(by_note.values()))):
+        return [f"all muscles ({next(iter(by_note))})"]
     return [f"{', '.join(names)} ({ends})" for ends, names in by_note.items()]
 
 

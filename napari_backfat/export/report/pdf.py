@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from reportlab.graphics import renderPDF
-from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.lib.utils import ImageReader
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Frame, KeepInFrame, Paragraph, Spacer, Table, TableStyle
 
-from napari_backfat.export.label_table import muscle_label
 from napari_backfat.export.report.fonts import BOLD, REGULAR, printable, register
+from napari_backfat.export.report.legend import legend
 from napari_backfat.export.report.plots import draw
-from napari_backfat.model.anatomy import MUSCLES
 
 if TYPE_CHECKING:
+    from reportlab.graphics.shapes import Drawing
+
     from napari_backfat.export.report.page import Page
     from napari_backfat.export.report.pictures import Picture
     from napari_backfat.export.report.write import Composed
@@ -34,7 +36,10 @@ _SMALL = ParagraphStyle("small", parent=_BODY, fontSize=6.1, leading=7.6, textCo
 _HEAD = ParagraphStyle(
     "head", parent=_BODY, fontName=BOLD, fontSize=8, leading=10, spaceBefore=3, spaceAfter=1.5
 )
-_GAP = 2.5 * mm
+_GAP = 3 * mm
+_BOTTOM = 17 * mm
+_LEGEND = 12.0
+_SMALLEST = 0.62  # of their full size; below it the second row of pictures is left out
 
 
 def pdf_bytes(composed: Composed) -> bytes:
@@ -48,11 +53,27 @@ def pdf_bytes(composed: Composed) -> bytes:
     canvas.setProducer("napari-backfat")
     canvas.setAuthor(printable(page.reader))
     y = _heading(canvas, page)
-    y = _pictures(canvas, composed.pictures, y)
+    left, right = _left(composed), _right(page)
+    table = _table(page)
+    notes = [_p(note, _SMALL) for note in page.footnotes]
+    width = (_INNER - _GAP) / 2
+    fixed = _LEGEND + table.wrap(_INNER, _H)[1] + _tall(notes, _INNER) + 8
+    words = max(_tall(left, width) + _plots_height(composed), _tall(right, width))
+    y = _pictures(canvas, composed, y, y - _BOTTOM - fixed - words)
     y = _legend(canvas, y)
-    y = _table(canvas, page, y)
+    table.drawOn(canvas, _SIDE, y - table.wrap(_INNER, _H)[1])
+    y -= table.wrap(_INNER, _H)[1] + 2
+    for note in notes:
+        _, tall = note.wrap(_INNER, _H)
+        note.drawOn(canvas, _SIDE, y - tall)
+        y -= tall
     _foot(canvas, page)
-    _columns(canvas, composed, y, 17 * mm)
+    y -= 4
+    _fill(canvas, right, _SIDE + width + _GAP, _BOTTOM, width, y - _BOTTOM)
+    for drawing in _plots(composed):
+        renderPDF.draw(drawing, canvas, _SIDE, y - drawing.height)
+        y -= drawing.height + 2
+    _fill(canvas, left, _SIDE, _BOTTOM, width, y - _BOTTOM)
     canvas.showPage()
     canvas.save()
     return stream.getvalue()
@@ -93,47 +114,60 @@ def _heading(canvas: Canvas, page: Page) -> float:
     return y - 3
 
 
-def _pictures(canvas: Canvas, pictures: tuple[Picture, ...], y: float) -> float:
-    """Draw all pictures in one row of equal height, as large as the page allows."""
-    gap = 1.5 * mm
-    ratios = [p.width / p.height for p in pictures]
-    height = (_INNER - gap * (len(pictures) - 1)) / sum(ratios)
-    height = min(height, 62 * mm)
-    total = height * sum(ratios) + gap * (len(pictures) - 1)
-    x = _SIDE + (_INNER - total) / 2
-    lowest = y
-    for picture, ratio in zip(pictures, ratios, strict=True):
-        width = height * ratio
-        image = ImageReader(io.BytesIO(picture.png))
-        canvas.drawImage(image, x, y - height, width, height)
-        caption = _p(picture.caption, _SMALL)
-        _, tall = caption.wrap(width, 40)
-        caption.drawOn(canvas, x, y - height - 1.5 - tall)
-        lowest = min(lowest, y - height - 1.5 - tall)
-        x += width + gap
-    return lowest - 2
+def _pictures(canvas: Canvas, composed: Composed, y: float, room: float) -> float:
+    """Draw the rows of pictures, as large as the words leave room for."""
+    rows = composed.rows
+    caption = 11.0
+
+    def needed(rows: tuple[tuple[Picture, ...], ...]) -> float:
+        return sum(_full_height(row) + caption for row in rows)
+
+    if composed.spare and len(rows) > 1 and room < _SMALLEST * needed(rows):
+        rows = rows[:1]
+    scale = min(1.0, max((room - caption * len(rows)) / (needed(rows) - caption * len(rows)), 0.3))
+    for row in rows:
+        height = scale * _full_height(row)
+        x = _SIDE
+        spread = (_INNER - sum(height * p.width / p.height for p in row)) / max(len(row) - 1, 1)
+        for picture in row:
+            width = height * picture.width / picture.height
+            image = ImageReader(io.BytesIO(picture.jpeg))
+            canvas.drawImage(image, x, y - height, width, height)
+            words = _p(picture.caption, _SMALL)
+            _, tall = words.wrap(width + spread - 2, 40)
+            words.drawOn(canvas, x, y - height - 1 - tall)
+            x += width + spread
+        y -= height + caption
+    return y
+
+
+def _full_height(row: tuple[Picture, ...]) -> float:
+    """Return the height at which a row of pictures fills the page's width."""
+    gaps = 1.5 * mm * (len(row) - 1)
+    height = (_INNER - gaps) / sum(p.width / p.height for p in row)
+    return min(float(height), 70 * mm)
 
 
 def _legend(canvas: Canvas, y: float) -> float:
-    """Draw the colour of each muscle; the right side is the lighter one."""
-    canvas.setFont(REGULAR, 6.6)
+    """Draw what the colours mean, spread over the page's width."""
+    entries = [(e.colors, printable(e.name)) for e in legend()]
+    widths = [9 * len(c) + stringWidth(n, REGULAR, 6.6) + 1 for c, n in entries]
+    step = (_INNER - sum(widths)) / (len(entries) - 1)
     x = _SIDE
-    step = _INNER / len(MUSCLES)
-    for muscle in MUSCLES:
-        label = muscle_label(muscle)
-        canvas.setFillColor(Color(*label.rgb))
-        canvas.rect(x, y - 7, 7, 5, stroke=0, fill=1)
+    canvas.setFont(REGULAR, 6.6)
+    for (colors, name), width in zip(entries, widths, strict=True):
+        for i, color in enumerate(colors):
+            canvas.setFillColor(HexColor(color))
+            canvas.setStrokeColor(_LINE)
+            canvas.setLineWidth(0.3)
+            canvas.rect(x + 9 * i, y - 7, 7.5, 5.5, stroke=1, fill=1)
         canvas.setFillColor(_INK)
-        canvas.drawString(x + 9, y - 7, printable(_brief(muscle.display_name)))
-        x += step
-    return y - 13
+        canvas.drawString(x + 9 * len(colors) + 1, y - 7, name)
+        x += width + step
+    return y - _LEGEND
 
 
-def _brief(name: str) -> str:
-    return name.replace("Quadratus lumborum", "Quadratus lumb.")
-
-
-def _table(canvas: Canvas, page: Page, y: float) -> float:
+def _table(page: Page) -> Table:
     n = len(page.measures)
     head = ["", *(c for m in page.measures for c in (printable(m), "")), "Asymmetry"]
     sides = ["", *["R", "L"] * n, "(larger)"]
@@ -175,45 +209,48 @@ def _table(canvas: Canvas, page: Page, y: float) -> float:
                 style.append(("SPAN", (1 + 2 * i, r), (2 + 2 * i, r)))
                 style.append(("ALIGN", (1 + 2 * i, r), (2 + 2 * i, r), "CENTER"))
     table.setStyle(TableStyle(style))
-    _, height = table.wrap(_INNER, 300)
-    table.drawOn(canvas, _SIDE, y - height)
-    y -= height + 2
-    for note in page.footnotes:
-        text = _p(note, _SMALL)
-        _, tall = text.wrap(_INNER, 60)
-        text.drawOn(canvas, _SIDE, y - tall)
-        y -= tall
-    return y - 3
+    return table
 
 
-def _columns(canvas: Canvas, composed: Composed, top: float, bottom: float) -> None:
-    """Fill the rest: plots and corrections at the left, the estimate at the right."""
-    page = composed.page
+def _plots(composed: Composed) -> list[Drawing]:
     width = (_INNER - _GAP) / 2
-    y = top
-    for profile in composed.profiles:
-        if profile.empty:
-            continue
-        drawing = draw(profile, width, 31 * mm)
-        renderPDF.draw(drawing, canvas, _SIDE, y - drawing.height)
-        y -= drawing.height + 2
-    left: list[Any] = [_p("Corrected by a person after the AI", _HEAD)]
-    left += [_p(line) for line in page.corrections]
-    left.append(_p("How it was made", _HEAD))
-    left.append(_p(" ".join(page.methods), _BODY))
+    return [draw(profile, width, 31 * mm) for profile in composed.profiles if not profile.empty]
+
+
+def _plots_height(composed: Composed) -> float:
+    return sum(float(drawing.height) + 2 for drawing in _plots(composed))
+
+
+def _left(composed: Composed) -> list[Any]:
+    """Return the words below the plots."""
+    page = composed.page
+    parts: list[Any] = [_p("Corrected by a person after the AI", _HEAD)]
+    parts += [_p(line) for line in page.corrections]
+    parts.append(_p("How it was made", _HEAD))
+    parts.append(_p(" ".join(page.methods)))
     if page.limits:
-        left.append(_p("Limits", _HEAD))
-        left += [_p(f"\u2022 {line}", _SMALL) for line in page.limits]
-    _fill(canvas, left, _SIDE, bottom, width, y - bottom)
-    right: list[Any] = [_p("Chronic low back pain: adjusted estimate", _HEAD)]
+        parts.append(_p("Limits", _HEAD))
+        parts += [_p(f"\u2022 {line}", _SMALL) for line in page.limits]
+    return parts
+
+
+def _right(page: Page) -> list[Any]:
+    """Return the estimate."""
+    width = (_INNER - _GAP) / 2
+    parts: list[Any] = [_p("Chronic low back pain: adjusted estimate", _HEAD)]
     if not page.risk:
-        right.append(_p("No estimate: the muscles it needs are not in the masks."))
-    right += [_p(line) for line in page.risk]
+        parts.append(_p("No estimate: the muscles it needs are not in the masks."))
+    parts += [_p(line) for line in page.risk]
     if page.drivers:
-        right += [Spacer(1, 3), _drivers(page, width)]
+        parts += [Spacer(1, 3), _drivers(page, width)]
     if page.evidence:
-        right += [Spacer(1, 3), _p("Evidence: " + "; ".join(page.evidence) + ".", _SMALL)]
-    _fill(canvas, right, _SIDE + width + _GAP, bottom, width, top - bottom)
+        parts += [Spacer(1, 3), _p("Evidence: " + "; ".join(page.evidence) + ".", _SMALL)]
+    return parts
+
+
+def _tall(parts: list[Any], width: float) -> float:
+    """Return the height of flowables set at their own size."""
+    return sum(p.wrap(width, 10 * _H)[1] + p.getSpaceBefore() + p.getSpaceAfter() for p in parts)
 
 
 def _drivers(page: Page, width: float) -> Table:

@@ -1,4 +1,4 @@
-"""Key images with the outlines of the muscles, as PNG: sharp in print, sides marked."""
+"""Key images with the outlines of the muscles, sharp in print, sides marked."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from skimage.measure import find_contours
 
-from napari_backfat.model.anatomy import MUSCLES, Muscle
-from napari_backfat.model.colors import muscle_rgb
+from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
+from napari_backfat.model.colors import muscle_rgb, tissue_rgba
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ _WIDTH_PX = 760
 _FINER = 2  # drawn at twice the size, so that lines come out smooth
 _WINDOW = (1.0, 99.7)
 _BAR_MM = 50
+_OUTLINE_PX = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Picture:
 
     Attributes
     ----------
-    png : bytes
+    jpeg : bytes
         The picture.
     width, height : int
         Pixels.
@@ -43,14 +44,26 @@ class Picture:
         What it shows.
     """
 
-    png: bytes
+    jpeg: bytes
     width: int
     height: int
     caption: str
 
 
-def axial_pictures(content: Content, slices: Sequence[KeySlice]) -> tuple[Picture, ...]:
-    """Return the slices, all cropped to the muscles with a margin, patient's right at the left."""
+def axial_pictures(
+    content: Content, slices: Sequence[KeySlice], *, tissue: bool = False
+) -> tuple[Picture, ...]:
+    """Return the slices, all cropped to the muscles with a margin, patient's right at the left.
+
+    Parameters
+    ----------
+    content : Content
+        The case.
+    slices : sequence of KeySlice
+        Which.
+    tissue : bool, optional
+        Whether lean and fat are coloured, in place of the outlines.
+    """
     _, dy, dx = content.scan.geometry.spacing_mm
     rows, columns = _crop(content)
     window = _window(content)
@@ -62,13 +75,16 @@ def axial_pictures(content: Content, slices: Sequence[KeySlice]) -> tuple[Pictur
             (dy, dx),
             window,
             (letters[1], letters[2]),
-            f"{key.label[0].upper()}{key.label[1:]}",
+            f"{key.label[0].upper()}{key.label[1:]}" if not tissue else f"Slice {key.index}",
+            tissue=content.tissue[key.index][rows, columns] if tissue else None,
         )
         for key in slices
     )
 
 
-def overview(content: Content, slices: Sequence[KeySlice], height_of: Picture) -> Picture:
+def overview(
+    content: Content, slices: Sequence[KeySlice], height_of: Picture, *, tissue: bool = False
+) -> Picture:
     """Return a coronal view through the back muscles with a line at each slice shown.
 
     Parameters
@@ -79,6 +95,8 @@ def overview(content: Content, slices: Sequence[KeySlice], height_of: Picture) -
         Marked by lines.
     height_of : Picture
         The view gets the height of this picture.
+    tissue : bool, optional
+        Whether lean and fat are coloured, in place of the outlines.
     """
     geometry = content.scan.geometry
     dz, _, dx = geometry.spacing_mm
@@ -86,17 +104,17 @@ def overview(content: Content, slices: Sequence[KeySlice], height_of: Picture) -
     y = int(per_row.argmax()) if per_row.any() else geometry.shape[1] // 2
     _, columns = _crop(content)
     plane = content.scan.reference.voxels[:, y, columns]
-    drawn = _draw(
+    return _draw(
         plane,
         content.muscle[:, y, columns],
         (dz, dx),
         _window(content),
         (geometry.axis_ends[0], geometry.axis_ends[2]),
-        "Coronal, lines: the slices shown",
+        "Coronal; lines: slices shown",
         lines=[key.index for key in slices],
         size=(None, height_of.height),
+        tissue=content.tissue[:, y, columns] if tissue else None,
     )
-    return drawn
 
 
 def _crop(content: Content) -> tuple[slice, slice]:
@@ -129,8 +147,9 @@ def _draw(
     caption: str,
     lines: Sequence[int] = (),
     size: tuple[int | None, int | None] = (_WIDTH_PX, None),
+    tissue: NDArray[np.uint8] | None = None,
 ) -> Picture:
-    """Return a plane (rows, columns) with outlines, letters and a scale bar."""
+    """Return a plane (rows, columns) with outlines or tissues, letters and a scale bar."""
     high_mm, wide_mm = plane.shape[0] * spacing[0], plane.shape[1] * spacing[1]
     scale = size[0] / wide_mm if size[0] else (size[1] or _WIDTH_PX) / high_mm
     scale *= _FINER
@@ -140,9 +159,11 @@ def _draw(
         (width, height), Image.Resampling.BICUBIC
     )
     canvas = image.convert("RGB")
+    if tissue is not None:
+        _color_tissue(canvas, tissue)
     pen = ImageDraw.Draw(canvas)
     zoom = (height / plane.shape[0], width / plane.shape[1])
-    for muscle in MUSCLES:
+    for muscle in MUSCLES if tissue is None else ():
         _outline(pen, labels, muscle, zoom)
     for z in lines:
         y = (z + 0.5) * zoom[0]
@@ -152,8 +173,22 @@ def _draw(
         _scale_bar(pen, (width, height), scale)
     final = canvas.resize((width // _FINER, height // _FINER), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    final.save(stream, "PNG", optimize=True)
+    final.save(stream, "JPEG", quality=92, subsampling=0)
     return Picture(stream.getvalue(), final.width, final.height, caption)
+
+
+def _color_tissue(canvas: Any, tissue: NDArray[np.uint8]) -> None:
+    """Lay the program's colours of lean and fat over the image."""
+    colors = np.zeros((len(TissueCode), 4))
+    for code in list(TissueCode)[1:]:
+        colors[code] = tissue_rgba(code)
+    overlay = Image.fromarray(np.rint(255 * colors[tissue]).astype(np.uint8), "RGBA")
+    canvas.paste(*_large(overlay, canvas.size))
+
+
+def _large(overlay: Any, size: tuple[int, int]) -> tuple[Any, tuple[int, int], Any]:
+    grown = overlay.resize(size, Image.Resampling.NEAREST)
+    return grown.convert("RGB"), (0, 0), grown.getchannel("A")
 
 
 def _outline(
@@ -166,14 +201,14 @@ def _outline(
     for contour in find_contours(inside, 0.5):
         # Contour points count from the centre of the first (padded) voxel.
         points = [((x - 0.5) * zoom[1], (y - 0.5) * zoom[0]) for y, x in contour]
-        pen.line(points, fill=color, width=2 * _FINER, joint="curve")
+        pen.line(points, fill=color, width=_OUTLINE_PX * _FINER, joint="curve")
 
 
 def _letters(
     pen: Any, size: tuple[int, int], ends: tuple[tuple[str, str], tuple[str, str]]
 ) -> None:
     width, height = size
-    font = ImageFont.load_default(size=max(22, width // 22))
+    font = ImageFont.load_default(size=max(24, height // 11))
     (top, bottom), (left, right) = ends
     gap = font.size // 3
     for text, place, anchor in (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _INK, _FAINT = HexColor("#333333"), HexColor("#DDDDDD")
 _BAND = HexColor("#F3F0E6")
-_LEFT, _BOTTOM, _TOP = 26.0, 22.0, 12.0
+_LEFT, _BOTTOM, _TOP = 26.0, 22.0, 18.0
 _SIZE = 6.2
 
 
@@ -129,7 +129,7 @@ def draw(profile: Profile, width: float, height: float) -> Drawing:
     if profile.band is not None:
         first, last = (at_x(profile.band[0] - 0.5), at_x(profile.band[1] + 0.5))
         drawing.add(Rect(first, y0, last - first, y1 - y0, fillColor=_BAND, strokeColor=None))
-        drawing.add(_text(first + 2, y1 - 7, profile.band_name, 5.5))
+        drawing.add(_text((first + last) / 2, y1 + 2, profile.band_name, 5.8, "middle"))
     for tick in ticks:
         drawing.add(Line(x0, at_y(tick), x1, at_y(tick), strokeColor=_FAINT, strokeWidth=0.4))
         drawing.add(_text(x0 - 3, at_y(tick) - 2, f"{tick:g}", _SIZE, "end"))
@@ -142,6 +142,7 @@ def draw(profile: Profile, width: float, height: float) -> Drawing:
     drawing.add(Line(x0, y0, x1, y0, strokeColor=_INK, strokeWidth=0.5))
     drawing.add(_text((x0 + x1) / 2, 3, "cm from the top of the scan", _SIZE, "middle"))
     drawing.add(_text(0, height - 8, profile.title, 7))
+    drawing.add(_text(x1, height - 8, "solid: left, dashed: right", 5.8, "end"))
     for curve in profile.curves:
         for run in _runs(curve.values):
             points = [c for z, v in run for c in (at_x(z), at_y(v))]

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from napari_backfat.io.atomic import write_atomic
 from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.fat_map import FatMapKind
 
 if TYPE_CHECKING:
     from napari_backfat.export.content import Content
     from napari_backfat.export.report.page import Page
     from napari_backfat.export.report.pictures import Picture
     from napari_backfat.export.report.plots import Profile
+
+_IN_ONE_ROW = 3
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,18 @@ class Composed:
     ----------
     page : Page
         Words and numbers.
-    pictures : tuple of Picture
-        Axial slices, then the coronal view.
+    rows : tuple of tuple of Picture
+        Axial slices and the coronal view, in rows.
+    spare : bool
+        Whether the second row repeats the first with lean and fat, and may be left out where there
+        is no room.
     profiles : tuple of Profile
         Area and fat along the spine.
     """
 
     page: Page
-    pictures: tuple[Picture, ...]
+    rows: tuple[tuple[Picture, ...], ...]
+    spare: bool
     profiles: tuple[Profile, ...]
 
 
@@ -106,8 +113,18 @@ def compose(content: Content, options: ReportOptions) -> Composed:
     axial = axial_pictures(content, slices)
     identity = _identity(content) if options.with_identifiers else {}
     page = page_of(content, reader=options.reader, label=options.label, identity=identity)
-    pictures = (*axial, overview(content, slices, axial[0]))
-    return Composed(page, pictures, profiles(content))
+    coronal = overview(content, slices, axial[0])
+    spare = len(axial) <= _IN_ONE_ROW
+    rows: tuple[tuple[Picture, ...], ...]
+    if not spare:
+        half = (len(axial) + 2) // 2
+        rows = (axial[:half], (*axial[half:], coronal))
+    elif content.fat_map.kind is FatMapKind.NONE:
+        rows = ((*axial, coronal),)
+    else:
+        tissue = axial_pictures(content, slices, tissue=True)
+        rows = ((*axial, coronal), (*tissue, overview(content, slices, axial[0], tissue=True)))
+    return Composed(page, rows, spare, profiles(content))
 
 
 def _identity(content: Content) -> dict[str, str]:
