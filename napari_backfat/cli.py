@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_backfat import __version__
-from napari_backfat.commands import export, export_training, finetune, models, report
+from napari_backfat.commands import compare, export, export_training, finetune, models, report, tables
 from napari_backfat.commands.console import (
     EXIT_NOTHING_FOUND,
     console,
@@ -164,6 +164,8 @@ finetune.register(app)
 export.register(app)
 report.register(app)
 models.register(app)
+tables.register(app)
+compare.register(app)
 
 
 def main() -> None:
