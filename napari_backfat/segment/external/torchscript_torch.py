@@ -68,7 +68,8 @@ def runner(network: Any, device: str, called: str) -> Run:
                 found = network(torch.from_numpy(window).to(device))
         except MemoryError as error:
             raise out_of_memory(device) from error
-        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        # torch.jit.Error, for what a script itself raises, is no RuntimeError.
+        except (RuntimeError, TypeError, ValueError, torch.jit.Error) as error:
             text = str(error).lower()
             if "out of memory" in text or "can't allocate" in text:
                 raise out_of_memory(device) from error
