@@ -49,6 +49,7 @@ _MASKS: dict[str, tuple[int, Mapping[int, str]]] = {
     "hand_painted": (1, _HAND_NAMES),
     "ai_muscles": (max(Muscle), MUSCLE_NAMES),
     "ai_tissue": (max(Tissue), TISSUE_NAMES),
+    "fat_muscles": (max(Muscle), MUSCLE_NAMES),
 }
 
 
@@ -75,6 +76,8 @@ class CaseFiles:
         The risk estimate.
     ai_muscles, ai_tissue : ndarray, shape (Z, Y, X), uint8, or None
         What the AI and the rule gave before any correction.
+    fat_muscles : ndarray, shape (Z, Y, X), uint8, or None
+        `Muscle` ids that the fat method was applied to, where its map depends on them.
     """
 
     muscles: NDArray[np.uint8]
@@ -86,6 +89,7 @@ class CaseFiles:
     risk: dict[str, Any] = field(default_factory=dict)
     ai_muscles: NDArray[np.uint8] | None = None
     ai_tissue: NDArray[np.uint8] | None = None
+    fat_muscles: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +127,8 @@ def save_case(folder: str | Path, files: CaseFiles, scan: Scan) -> Path:
     -------
     Path
         The folder. It holds ``muscles.nii.gz``, ``tissue.nii.gz``, ``hand_painted.nii.gz``, with
-        an AI result ``ai_muscles.nii.gz`` and ``ai_tissue.nii.gz``, a ``.json`` beside each mask,
+        an AI result ``ai_muscles.nii.gz`` and ``ai_tissue.nii.gz``, where a fat method depends on
+        the muscles it was applied to ``fat_muscles.nii.gz``, a ``.json`` beside each mask,
         ``measurements.csv``, ``risk.json``, ``patient.json``, ``provenance.json`` and
         ``case.json``, the manifest with the hash of every file.
 
@@ -219,6 +224,7 @@ def open_case(
             risk=read_json(found.path("risk.json"), RECORD),
             ai_muscles=masks.get("ai_muscles"),
             ai_tissue=masks.get("ai_tissue"),
+            fat_muscles=masks.get("fat_muscles"),
         )
     return OpenedCase(files, scan, (*notes, *found.notes))
 
@@ -259,6 +265,8 @@ def _masks_on_disk(files: CaseFiles) -> dict[str, NDArray[np.uint8]]:
         masks["ai_muscles"] = files.ai_muscles
     if files.ai_tissue is not None:
         masks["ai_tissue"] = _tissue_ids(files.ai_tissue)
+    if files.fat_muscles is not None:
+        masks["fat_muscles"] = files.fat_muscles
     return masks
 
 

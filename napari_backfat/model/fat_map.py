@@ -52,6 +52,9 @@ class FatMap:
         What the threshold is compared with. It is `codes` itself unless a method decides by
         something else, for example by a threshold of its own in every muscle; sums and means are
         always those of `codes`.
+    basis : ndarray, shape (Z, Y, X), uint8, or None
+        `Muscle` ids that the method was applied to, where the map depends on them beyond its
+        parameters; kept so that a saved case gets the same map again.
     """
 
     codes: NDArray[np.uint16]
@@ -60,6 +63,7 @@ class FatMap:
     parameters: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     decision: NDArray[np.uint16] = None  # type: ignore[assignment]
+    basis: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         codes = np.ascontiguousarray(self.codes, dtype=np.uint16).view()
@@ -76,7 +80,8 @@ class FatMap:
     @property
     def nbytes(self) -> int:
         """Memory of the arrays in bytes."""
-        return self.codes.nbytes + (self.decision.nbytes if self.decision is not self.codes else 0)
+        own = [self.codes, *([self.decision] if self.decision is not self.codes else [])]
+        return sum(a.nbytes for a in (*own, *([] if self.basis is None else [self.basis])))
 
     @classmethod
     def from_values(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_backfat.measure.quantify import quantify
+from napari_backfat.review.restore import ai_result
 from napari_backfat.review.risk_inputs import features_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Live:
         self._case = case
         self._model = model
         self._threshold = case.masks.threshold
+        self._fat_map = case.masks.fat_map
         self._connections: list[tuple[Any, Any]] = [
             (case.masks.changed, self._on_masks),
             (case.events.patient, self._on_person),
@@ -71,12 +73,23 @@ class Live:
         return self._model.estimate(features, case.patient)
 
     def _on_masks(self, change: Change) -> None:
+        masks = self._case.masks
+        former, self._fat_map = self._fat_map, masks.fat_map
+        if former is not masks.fat_map:
+            self._sum_ai_again()
         self.update()
         # A threshold can move without moving any voxel, and is part of the case all the same.
-        threshold = self._case.masks.threshold
-        if change.voxels or threshold != self._threshold:
-            self._threshold = threshold
+        if change.voxels or masks.threshold != self._threshold or former is not masks.fat_map:
+            self._threshold = masks.threshold
             self._touch()
+
+    def _sum_ai_again(self) -> None:
+        """Sum the AI's masks over the new fat map, as they are when the case is opened again."""
+        ai = self._case.ai
+        if ai is not None:
+            self._case.ai = ai_result(
+                self._case.masks, ai.muscle, ai.tissue, ai.measurement.threshold, ai.provenance
+            )
 
     def _on_person(self, _: object) -> None:
         self.update()

@@ -16,7 +16,7 @@ from napari_backfat.io.session import CaseFiles, open_case, save_case
 from napari_backfat.measure.table import tidy_rows
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
-from napari_backfat.review.fat import fat_map_of
+from napari_backfat.review.fat import fat_map_of, map_for_muscles
 from napari_backfat.review.live import Live
 from napari_backfat.review.restore import ai_result, case_of, now
 from napari_backfat.risk.model import DEFAULT_MODEL, MODELS
@@ -61,6 +61,7 @@ class Segmented:
 
     segmentation: Segmentation
     fat_map: FatMap
+    threshold: float
 
 
 class ReviewSession:
@@ -116,7 +117,8 @@ class ReviewSession:
         opened = open_case(folder, images, accept_changed=accept_changed)
         yield Progress(0.7, "Computing the fat map")
         files = opened.files
-        basis = files.ai_muscles if files.ai_muscles is not None else files.muscles
+        places = (files.fat_muscles, files.ai_muscles, files.muscles)
+        basis = next(place for place in places if place is not None)
         fat_map = fat_map_of(opened.scan, basis, files.provenance.get("fat_map"))
         return Loaded(opened.scan, fat_map, files, str(folder), opened.notes)
 
@@ -163,13 +165,10 @@ class ReviewSession:
             yield Progress(0.0, "Starting torch")
             device, sentence = resolve_device(device)
             yield Progress(0.0, sentence)
-        scan = self._require_case().scan
-        fat_map = self._require_case().masks.fat_map
-        segmentation = yield from backend.run(scan, device)
-        if not scan.is_dixon:
-            yield Progress(1.0, "Telling fat from lean")
-            fat_map = fat_map_of(scan, segmentation.muscle)
-        return Segmented(segmentation, fat_map)
+        case = self._require_case()
+        segmentation = yield from backend.run(case.scan, device)
+        yield Progress(1.0, "Telling fat from lean")
+        return Segmented(segmentation, *map_for_muscles(case.scan, segmentation.muscle, case.masks))
 
     def accept_segmentation(self, result: Segmented) -> None:
         """Put the AI's masks into the case, as one undoable step, and remember them as the AI's.
@@ -179,11 +178,10 @@ class ReviewSession:
         case = self._require_case()
         masks = case.masks
         segmentation = result.segmentation
-        if result.fat_map is not masks.fat_map:
-            masks.set_fat_map(result.fat_map)
         masks.sync()
         masks.finish_step("edit")
         edits = masks.edits
+        masks.set_method(result.fat_map, result.threshold)
         masks.replace(segmentation.muscle, label="AI segmentation")
         masks.edits = edits  # the AI is no person
         ruled = np.stack(
@@ -217,8 +215,7 @@ class ReviewSession:
     def accept_muscles(self, muscle: NDArray[np.uint8]) -> None:
         """Take a muscle map that was made elsewhere; uint8 (Z, Y, X) `Muscle` ids."""
         case = self._require_case()
-        if not case.scan.is_dixon:
-            case.masks.set_fat_map(fat_map_of(case.scan, muscle))
+        case.masks.set_method(*map_for_muscles(case.scan, muscle, case.masks))
         case.masks.replace(muscle, label="muscle map from file")
 
     @property
@@ -303,6 +300,7 @@ class ReviewSession:
             risk=case.risk.to_dict() if case.risk else {},
             ai_muscles=case.ai.muscle if case.ai else None,
             ai_tissue=case.ai.tissue if case.ai else None,
+            fat_muscles=masks.fat_map.basis,
         )
         return files, case.scan, case.revision
 

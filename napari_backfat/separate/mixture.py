@@ -1,4 +1,4 @@
-"""Fat and lean on a single contrast: a three-component intensity mixture inside the muscles."""
+"""Fat and lean by an intensity mixture inside the muscles."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from napari_backfat.model.fat_map import FatMap, FatMapKind
 from napari_backfat.model.volume import Contrast
+from napari_backfat.separate.classes import BIC_GAIN, MIN_VOXELS, ONE_CLASS, TOO_FEW, sample_of
+from napari_backfat.separate.recipe import Fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,14 +22,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 COMPONENTS = 3
-_SAMPLE = 40_000
-_MIN_VOXELS = 200
-_ONE_CLASS = (
-    "The intensities inside the muscles form one class, so fat and lean cannot be told apart on "
-    "this image; muscle volumes are valid, fat volumes are left blank."
+_STARTS = {2: [0.3, 0.97], 3: [0.3, 0.7, 0.97]}
+PSOAS_NOTE = "Psoas fat is not reliable on a single contrast (NASSJ 2024;17:100313)."
+CLASS_NOTE = (
+    "Fat is the brightest (or, on water images, darkest) intensity class: an estimate, not a fat "
+    "fraction."
 )
-# "Very strong" evidence for more than one class (Raftery 1995, doi 10.2307/271063, table 6).
-_BIC_GAIN = 10.0
+UNCONVERGED = "The mixture fit did not converge; check the fat mask by eye."
 # Sign of the fat signal against muscle. Opposed-phase GRE and unknown contrasts are left out: there
 # the order of fat and muscle depends on the protocol, or is not known.
 FAT_IS_BRIGHT = {
@@ -39,51 +40,8 @@ FAT_IS_BRIGHT = {
 }
 
 
-def mixture_map(volume: Volume, muscle: NDArray[np.uint8], seed: int = 0) -> FatMap:
-    """Return the probability that a voxel of muscle is fat, by its intensity.
-
-    A Gaussian mixture with three components (lean, intermediate, fat) is fitted to the muscle
-    voxels of the whole case. Three components agreed best with Dixon in 30 people with back pain
-    (ICC >= 0.77, against <= 0.38 for two-class k-means; NASSJ 2024;17:100313); for the psoas no
-    method was adequate there (ICC <= 0.01), and the map says so.
-
-    The intermediate class counts with the outer class whose mean lies nearer. Signal is mixed
-    linearly, so that is the side of 50 % fat; and in very fatty muscle, where the fit splits fat
-    into two classes, half of the fat would otherwise be called lean.
-
-    Parameters
-    ----------
-    volume : Volume
-        One image, axes (Z, Y, X).
-    muscle : ndarray, shape (Z, Y, X), uint8
-        `Muscle` ids; the fit uses all non-zero voxels.
-    seed : int
-        Seed of the fit's start and of the voxel sample.
-
-    Returns
-    -------
-    FatMap
-        Defined wherever there is signal, so that a muscle can be grown; undefined everywhere, with
-        the reason in its notes, if the contrast does not order fat and muscle, if there are too few
-        muscle voxels, or if their intensities form one class only (Bayesian information criterion).
-    """
-    shape = volume.voxels.shape
-    bright = FAT_IS_BRIGHT.get(volume.contrast)
-    if bright is None:
-        return FatMap.undefined(
-            shape,
-            f"Fat and lean cannot be told apart on one image of contrast "
-            f"'{volume.contrast.value}'; muscle volumes are valid, fat volumes are left blank.",
-        )
-    fitted = _fit(volume.voxels[(muscle > 0) & (volume.voxels > 0)], bright, seed)
-    if isinstance(fitted, str):
-        return FatMap.undefined(shape, fitted)
-    _log.info("mixture %s", fitted)
-    return map_of_fit(volume, fitted)
-
-
 def map_of_fit(volume: Volume, parameters: Mapping[str, Any]) -> FatMap:
-    """Return the map of an earlier fit, to the last bit.
+    """Return the map of a fit that the first version of the program recorded, to the last bit.
 
     A saved case is opened with the fit it was saved with: its muscles may have been corrected
     since, and a new fit in them would move every voxel's value.
@@ -109,13 +67,9 @@ def map_of_fit(volume: Volume, parameters: Mapping[str, Any]) -> FatMap:
     probability = np.empty(volume.voxels.shape, np.float32)
     for z, plane in enumerate(volume.voxels):
         probability[z] = np.where(plane > 0, np.interp(plane, grid, curve), np.nan)
-    notes = [
-        "Fat is the brightest (or, on water images, darkest) intensity class: an estimate, not a "
-        "fat fraction.",
-        "Psoas fat is not reliable on a single contrast (NASSJ 2024;17:100313).",
-    ]
+    notes = [CLASS_NOTE, PSOAS_NOTE]
     if not parameters["converged"]:
-        notes.append("The mixture fit did not converge; check the fat mask by eye.")
+        notes.append(UNCONVERGED)
     return FatMap.from_values(
         probability,
         FatMapKind.MIXTURE,
@@ -125,31 +79,85 @@ def map_of_fit(volume: Volume, parameters: Mapping[str, Any]) -> FatMap:
     )
 
 
-def _fit(intensities: NDArray[np.float32], bright: bool, seed: int) -> dict[str, Any] | str:
+def fit_mixture(
+    values: NDArray[np.floating], bright: bool, components: int = COMPONENTS, seed: int = 0
+) -> Fit:
+    """Fit a Gaussian mixture of two or three classes.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        Fat fractions or intensities inside the muscles.
+    bright : bool
+        Whether fat has the higher values.
+    components : int
+        2 or 3. Of three classes the middle one counts with the outer class whose mean is nearer.
+    seed : int
+        Of the fit's start and of the sample.
+
+    Returns
+    -------
+    Fit
+        The threshold is where the probability of fat passes one half; `details` holds the fit.
+        Without threshold if there are fewer than 200 voxels or one class only.
+    """
+    fitted = _fit(np.asarray(values, np.float32), bright, components, seed)
+    if isinstance(fitted, str):
+        return Fit(None, voxels=int(values.size), refused=fitted)
+    means = tuple(float(m) for m in fitted["means"])
+    lean, fat = (means[0], means[-1]) if bright else (means[-1], means[0])
+    return Fit(_crossing(fitted, bright), lean, fat, means, int(values.size), details=fitted)
+
+
+def probability(
+    values: NDArray[np.floating], parameters: Mapping[str, Any], bright: bool
+) -> NDArray[np.float64]:
+    """Return the probability of fat at each value, by a fit's `details`; same shape, 0..1."""
+    grid, curve = _curve(parameters, bright)
+    found: NDArray[np.float64] = np.interp(values, grid, curve)
+    return found
+
+
+def _crossing(parameters: Mapping[str, Any], bright: bool) -> float:
+    """Value at which the probability of fat passes one half, linear between the curve's knots."""
+    grid, curve = _curve(parameters, bright)
+    if not bright:
+        grid, curve = -grid[::-1], curve[::-1]
+    first = int(np.searchsorted(curve, 0.5))
+    if first == 0 or first == curve.size:  # everything fat, or nothing
+        value = float(grid[min(first, curve.size - 1)])
+    else:
+        share = (0.5 - curve[first - 1]) / (curve[first] - curve[first - 1])
+        value = float(grid[first - 1] + share * (grid[first] - grid[first - 1]))
+    return value if bright else -value
+
+
+def _fit(
+    intensities: NDArray[np.float32], bright: bool, components: int, seed: int
+) -> dict[str, Any] | str:
     """Fit the mixture; returns its parameters, or the reason why there is none."""
-    if intensities.size < _MIN_VOXELS:
-        return "Too few muscle voxels to tell fat from lean; segment the muscles first."
+    if intensities.size < MIN_VOXELS:
+        return TOO_FEW
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    rng = np.random.default_rng(seed)
-    chosen = intensities[rng.permutation(intensities.size)[:_SAMPLE], None].astype(np.float64)
+    chosen = sample_of(intensities, seed)
     if np.ptp(chosen) == 0:
-        return _ONE_CLASS
+        return ONE_CLASS
     # Quantile starts put one component on each part of the histogram, whatever its skew.
-    start = np.quantile(chosen, [0.3, 0.7, 0.97])[:, None]
+    start = np.quantile(chosen, _STARTS[components])[:, None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it becomes a note
-        model = GaussianMixture(COMPONENTS, means_init=start, random_state=seed).fit(chosen)
+        model = GaussianMixture(components, means_init=start, random_state=seed).fit(chosen)
         single = GaussianMixture(1, random_state=seed).fit(chosen)
-    if single.bic(chosen) - model.bic(chosen) < _BIC_GAIN:
-        return _ONE_CLASS
+    if single.bic(chosen) - model.bic(chosen) < BIC_GAIN:
+        return ONE_CLASS
     order = np.argsort(model.means_.ravel())
     means = model.means_.ravel()[order]
     # The outer component is fat, and so is the middle one if it lies nearer to it.
     nearer_the_bright_end = means > (means[0] + means[-1]) / 2
     return {
-        "components": COMPONENTS,
+        "components": components,
         "means": [float(m) for m in means],
         "sds": [float(v) for v in np.sqrt(model.covariances_.ravel()[order])],
         "weights": [float(w) for w in model.weights_[order]],

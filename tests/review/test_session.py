@@ -510,7 +510,8 @@ def test_provenance_explains_the_result(pair: list[Path], tmp_path: Path) -> Non
     assert record["saves"] == 1
     assert record["created"] <= record["saved"]
     assert record["fat_map"]["kind"] == "fat fraction"
-    assert record["fat_map"]["parameters"]["noise_share"] == 0.05
+    assert record["fat_map"]["parameters"]["recipe"]["method"] == "dixon"
+    assert record["fat_map"]["parameters"]["parameters"]["fat_fraction"]["noise_share"] == 0.05
     assert record["levels"] == {
         "first_level": "L1",
         "last_level": "L3",

@@ -9,8 +9,11 @@ import pytest
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.fat_map import UNDEFINED, FatMap, FatMapKind
-from napari_backfat.model.volume import Contrast, Source, Volume
-from napari_backfat.separate.mixture import FAT_IS_BRIGHT, map_of_fit, mixture_map
+from napari_backfat.model.volume import Contrast, Scan, Source, Volume
+from napari_backfat.review.fat import fat_map_of
+from napari_backfat.separate.apply import separate
+from napari_backfat.separate.mixture import FAT_IS_BRIGHT, map_of_fit
+from napari_backfat.separate.recipe import Recipe
 from tests.phantom import file_grid, make_case
 
 SHAPE = (6, 60, 96)
@@ -19,6 +22,16 @@ ORDERED = sorted(FAT_IS_BRIGHT, key=lambda c: c.value)
 
 def fat_where(fat_map: FatMap, threshold: float = 0.5) -> np.ndarray:
     return np.nan_to_num(fat_map.values(), nan=-1.0) >= threshold
+
+
+def mixture_map(volume: Volume, muscle: np.ndarray, seed: int = 0) -> FatMap:
+    if not seed:
+        return fat_map_of(Scan((volume,), volume), muscle)  # what a case is opened with
+    return separate(Scan((volume,), volume), muscle, Recipe("gmm3", seed=seed)).fat_map
+
+
+def fit_of(fat_map: FatMap) -> dict:
+    return fat_map.parameters["fits"]["case"]["details"]
 
 
 def one_image(voxels: np.ndarray, contrast: Contrast) -> Volume:
@@ -123,17 +136,28 @@ def test_earlier_fit_gives_the_same_map_through_json(contrast: Contrast) -> None
     )
     image = made.scan.images[0]
     first = mixture_map(image, made.muscles)
-    second = map_of_fit(image, json.loads(json.dumps(first.parameters)))
+    record = json.loads(json.dumps({"kind": first.kind.value, "parameters": first.parameters}))
+    second = fat_map_of(made.scan, None, record)
     assert np.array_equal(first.codes, second.codes)
     assert (second.kind, second.method, second.notes) == (first.kind, first.method, first.notes)
     assert second.parameters == first.parameters
+
+
+def test_case_of_the_first_version_keeps_its_map() -> None:
+    """That version recorded the bare fit."""
+    made = make_case(SHAPE, fat_fraction=0.3, pattern="voxels", contrast=Contrast.T1W, noise=60.0)
+    now = mixture_map(made.scan.images[0], made.muscles)
+    old = {"kind": "fat class probability", "parameters": fit_of(now)}
+    restored = fat_map_of(made.scan, None, old)
+    assert np.abs(restored.codes.astype(int) - now.codes).max() <= 1
+    assert restored.parameters == fit_of(now)
 
 
 @pytest.mark.parametrize("damage", [{}, {"means": [1, 2]}, {"range": None}, {"means": "x"}])
 def test_parameters_of_something_else_are_refused(damage: dict) -> None:
     made = make_case(SHAPE, fat_fraction=0.3, pattern="voxels", contrast=Contrast.T1W, noise=60.0)
     image = made.scan.images[0]
-    whole = mixture_map(image, made.muscles).parameters
+    whole = fit_of(mixture_map(image, made.muscles))
     with pytest.raises((KeyError, TypeError, ValueError)):
         map_of_fit(image, {**whole, **damage} if damage else {})
 
@@ -174,16 +198,17 @@ def test_same_seed_same_map() -> None:
     first = mixture_map(image, made.muscles, seed=5)
     assert np.array_equal(first.codes, mixture_map(image, made.muscles, seed=5).codes)
     assert first.parameters == mixture_map(image, made.muscles, seed=5).parameters
-    assert first.parameters["seed"] == 5
+    assert fit_of(first)["seed"] == 5
     assert first.parameters != mixture_map(image, made.muscles, seed=6).parameters
 
 
 def test_parameters_and_notes_say_how_it_was_made() -> None:
     made = make_case(SHAPE, fat_fraction=0.3, pattern="voxels", contrast=Contrast.T1W, noise=40.0)
     fat_map = mixture_map(made.scan.images[0], made.muscles)
-    means = fat_map.parameters["means"]
+    fit = fit_of(fat_map)
+    means = fit["means"]
     assert means == sorted(means)
-    assert sum(fat_map.parameters["weights"]) == pytest.approx(1)
+    assert sum(fit["weights"]) == pytest.approx(1)
     assert means[0] == pytest.approx(300, abs=15)  # lean and fat of `make_case`
     assert means[-1] == pytest.approx(1000, abs=60)
     assert any("Psoas" in note for note in fat_map.notes)

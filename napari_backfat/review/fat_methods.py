@@ -1,0 +1,97 @@
+"""Choosing how lean and fat are told apart in the open case."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.progress import Progress
+from napari_backfat.review.fat import has_own_border, record_of
+from napari_backfat.separate.apply import Separation, separate
+from napari_backfat.separate.method import METHODS, default_recipe, image_of, methods_for
+from napari_backfat.separate.recipe import FAT_FRACTION, Recipe
+from napari_backfat.separate.wording import methods_sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_backfat.model.case import Case
+    from napari_backfat.model.masks import Change
+    from napari_backfat.separate.method import SeparationMethod
+
+
+def choices(case: Case) -> list[SeparationMethod]:
+    """Return the methods that can make the masks of a case, in the order of the table."""
+    return [method for method in methods_for(case.scan) if method.makes_mask]
+
+
+def recipe_in_force(case: Case) -> Recipe:
+    """Return what the present fat map was made by, with the threshold in force.
+
+    A map of the first version, or one that could not be made yet, gives the default.
+    """
+    record = record_of(case.masks.fat_map)
+    recipe = record.recipe if record is not None else default_recipe(case.scan)
+    if recipe.method == "dixon":
+        return replace(recipe, threshold=case.masks.threshold)
+    return recipe
+
+
+def fat_method_job(case: Case, recipe: Recipe) -> Generator[Progress, None, Separation]:
+    """Make the fat map of a recipe; changes nothing.
+
+    Parameters
+    ----------
+    case : Case
+        The open case.
+    recipe : Recipe
+        What is wanted.
+
+    Raises
+    ------
+    BackfatError
+        If the method does not suit the scan, makes no mask, or needs muscles that are not there.
+    """
+    image_of(case.scan, recipe)  # before anything is said to be under way
+    method = METHODS[recipe.method]
+    if not method.makes_mask:
+        raise BackfatError(
+            f"The {method.title} is a number for each muscle and makes no mask; see the comparison "
+            "of the methods."
+        )
+    muscle = case.masks.muscle.copy()
+    if not method.stated and not muscle.any():
+        raise BackfatError(
+            f"The method '{method.title}' is fitted inside the muscles; segment them first."
+        )
+    yield Progress(0.1, f"Fat method: {method.title}")
+    return separate(case.scan, muscle, recipe)
+
+
+def accept_fat_method(case: Case, made: Separation) -> Change | None:
+    """Use a fat map from now on, as one undoable step; paint by hand stays.
+
+    The map's parameters are its record, so the provenance of a saved case holds it.
+    """
+    return case.masks.set_method(made.fat_map, made.threshold)
+
+
+def method_text(case: Case) -> str:
+    """Return the sentence for a methods section, with the threshold in force."""
+    masks = case.masks
+    record = record_of(masks.fat_map)
+    if record is None:
+        notes = masks.fat_map.notes
+        return f"Fat map: {masks.fat_map.method}." if not notes else notes[0]
+    text = methods_sentence(record)
+    if record.image == FAT_FRACTION and has_own_border(record):
+        stated = record.fits["case"].threshold
+        if stated is None or abs(stated - masks.threshold) > 5e-4:
+            text += f" The threshold was then set to {100 * masks.threshold:.1f} % by hand."
+    elif abs(masks.threshold - 0.5) > 5e-4:
+        shift = 100 * (masks.threshold - 0.5)
+        text += f" The borders were then moved by {shift:+.0f} % of the scale by hand."
+    if int(masks.by_hand().sum()):
+        text += " Single voxels were corrected by hand."
+    return text
