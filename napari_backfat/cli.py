@@ -14,7 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from napari_backfat import __version__
-from napari_backfat.commands import compare, export, export_training, finetune, models, report, tables
+from napari_backfat.commands import (
+    compare,
+    export,
+    export_training,
+    finetune,
+    models,
+    report,
+    tables,
+)
 from napari_backfat.commands.console import (
     EXIT_NOTHING_FOUND,
     console,

@@ -14,6 +14,7 @@ from napari_backfat.model.errors import BackfatError
 if TYPE_CHECKING:
     from napari_backfat.measure.compare import Comparison, Side
 
+Scan = Annotated[Path, typer.Argument(help="Case folder, or a table (JSON) of it")]
 Limits = Annotated[
     list[str] | None,
     typer.Option("--sdc", help="Own smallest detectable change, for example mean_fat_fraction=1.2"),
@@ -26,8 +27,8 @@ def register(app: typer.Typer) -> None:
 
 
 def compare_cases(
-    earlier: Annotated[Path, typer.Argument(help="Case folder, or a table (JSON) of it")],
-    later: Annotated[Path, typer.Argument(help="Case folder, or a table (JSON) of it")],
+    earlier: Scan,
+    later: Scan,
     by: Annotated[By, typer.Option(help="level or disc")] = By.LEVEL,
     slab: Annotated[float, typer.Option(help="Thickness of disc-centred slabs, mm")] = 10.0,
     sdc: Limits = None,

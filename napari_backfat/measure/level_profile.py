@@ -113,7 +113,7 @@ def propose_from_signal(
         return LevelProposal(None, problem, shown, tilts)
     discs = tuple(first + (i * STEP_MM) / geometry.spacing_mm[0] for i in path)
     below_mm = length - path[-1] * STEP_MM
-    levels = _named(discs, tilts[-1], below_mm)
+    levels = _named(discs, below_mm, (geometry.shape[0] - 1) / 2)
     return LevelProposal(
         levels,
         f"{len(path)} dark bands at regular distances in front of the canal; fat fraction of "
@@ -304,12 +304,12 @@ def _weakness(path: list[int], contrast: NDArray[np.float64]) -> str:
     return ""
 
 
-def _named(discs: tuple[float, ...], last_tilt: float, below_mm: float) -> VertebralLevels:
-    """Guess names: the last disc is L5/S1 if a fused sacrum follows or if it slopes steeply."""
+def _named(discs: tuple[float, ...], below_mm: float, middle: float) -> VertebralLevels:
+    """Guess names: a long stretch without discs is the sacrum, else a scan is centred on L3."""
     names = chain()
-    sacrum_follows = below_mm > GAPS_MM[1] or last_tilt >= 20
-    lowest = "L5" if sacrum_follows else "L4"
-    first = names.index(lowest) - (len(discs) - 1)
-    return VertebralLevels(
-        discs, names[max(first, 0)], source=LevelSource.PROFILE, numbering_stated=False
-    )
+    if below_mm > GAPS_MM[1]:
+        first = names.index("L5") - (len(discs) - 1)
+    else:
+        first = names.index("L3") - int(np.searchsorted(discs, middle))
+    first = min(max(first, 0), len(names) - 1 - len(discs))
+    return VertebralLevels(discs, names[first], source=LevelSource.PROFILE, numbering_stated=False)
