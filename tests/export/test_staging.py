@@ -1,0 +1,78 @@
+"""All files of an export, or none: also when something breaks in the middle."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from napari_backfat.export import staging as module
+from napari_backfat.export.staging import Staging
+from napari_backfat.model.errors import BackfatError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_files_appear_together(tmp_path: Path) -> None:
+    with Staging(tmp_path / "new" / "out") as staging:
+        staging.write("a.txt", b"a")
+        staging.section("deep").write("b.txt", lambda stream: stream.write(b"b") and None)
+        assert not (tmp_path / "new" / "out" / "a.txt").exists()
+    assert everything(tmp_path) == {"new/out/a.txt": b"a", "new/out/deep/b.txt": b"b"}
+
+
+def test_an_error_in_the_block_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), Staging(tmp_path / "new" / "out") as staging:
+        staging.write("a.txt", b"a")
+        raise RuntimeError("stop")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_files_are_in_the_way_unless_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"old")
+    with pytest.raises(BackfatError, match="--overwrite"), Staging(tmp_path) as staging:
+        staging.write("b.txt", b"b")
+        staging.write("a.txt", b"new")
+    assert everything(tmp_path) == {"a.txt": b"old"}
+    with Staging(tmp_path, overwrite=True) as staging:
+        staging.write("a.txt", b"new")
+    assert everything(tmp_path) == {"a.txt": b"new"}
+
+
+@pytest.mark.parametrize("failing", range(1, 6))
+def test_a_failed_rename_puts_everything_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    for name in ("a", "c"):
+        (tmp_path / name).write_bytes(b"old")
+    calls = 0
+    real = module.replace
+
+    def replace(source: Any, target: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == failing:
+            raise OSError(errno.ENOSPC, "full")
+        real(source, target)
+
+    monkeypatch.setattr(module, "replace", replace)
+    with (
+        pytest.raises(BackfatError, match="disk is full"),
+        Staging(tmp_path, overwrite=True) as staging,
+    ):
+        for name in ("a", "b/x", "c"):
+            staging.write(name, b"new")
+    assert everything(tmp_path) == {"a": b"old", "c": b"old"}
+    assert not (tmp_path / "b").exists()
+
+
+def test_paths_cannot_leave_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="below"), Staging(tmp_path / "out") as staging:
+        staging.write("../escape", b"x")
+    assert list(tmp_path.iterdir()) == []
