@@ -19,6 +19,7 @@ from napari_backfat.commands import (
     export,
     export_training,
     finetune,
+    methods,
     models,
     report,
     tables,
@@ -172,6 +173,7 @@ finetune.register(app)
 export.register(app)
 report.register(app)
 models.register(app)
+methods.register(app)
 tables.register(app)
 compare.register(app)
 
