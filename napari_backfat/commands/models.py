@@ -142,6 +142,7 @@ def add_folder(folder: Path, label_map: str | None, accept: bool) -> str:
     """
     from napari_backfat.segment.external.inspect_folder import inspect_folder
     from napari_backfat.segment.external.model_folder import fingerprint
+    from napari_backfat.segment.external.own_weights import KIND as OWN
     from napari_backfat.segment.external.store import remember
     from napari_backfat.segment.registry import FOLDER
 
@@ -149,14 +150,14 @@ def add_folder(folder: Path, label_map: str | None, accept: bool) -> str:
     sha256 = with_bar(fingerprint(model))
     _print_facts(_facts(model, sha256), error_console)
     say(f"\n{model.licence.text.strip()}\n", error_console)
-    if not accept:
+    if not accept and model.kind != OWN:  # tuned here, or trained: no foreign licence to agree to
         if not sys.stdin.isatty():
             raise BackfatError(
                 f"The licence of {model.title} (above) has not been agreed to. Read it, and give "
                 "--accept-licence if you may use the weights."
             )
         accept = typer.confirm("May these weights be used under this licence?", err=True)
-    if not accept:
+    if not accept and model.kind != OWN:
         raise BackfatError("Without agreement to its licence the model is not used.")
     remember(model, sha256, label_map)
     return FOLDER + str(model.path)

@@ -126,6 +126,7 @@ def folder_backend(folder: str | Path) -> SegmentationBackend:
     """
     from napari_backfat.segment.external.network_backend import NetworkBackend
     from napari_backfat.segment.external.nnunet import NnunetBackend
+    from napari_backfat.segment.external.own_weights import KIND as OWN
     from napari_backfat.segment.external.store import find_added, open_added, read_settings
 
     added = find_added(folder)
@@ -135,6 +136,14 @@ def folder_backend(folder: str | Path) -> SegmentationBackend:
             "Add it in the window, or with 'napari-backfat models add'."
         )
     model = open_added(added)
+    if model.kind == OWN:
+        from napari_backfat.segment.torch_backend import TorchBackend
+
+        if model.promised != added.sha256:
+            raise BackfatError(
+                f"{folder} holds other weights than those that were added; add them again."
+            )
+        return TorchBackend(model.path)
     if model.kind == "nnunet":
         return NnunetBackend(model, added.sha256, read_settings().nnunet)
     return NetworkBackend(model, added.sha256)

@@ -14,6 +14,7 @@ from napari_backfat.segment.external.label_map import (
 from napari_backfat.segment.external.manifest import MANIFEST, Manifest
 from napari_backfat.segment.external.model_folder import ModelFolder, licence_of, read_licence
 from napari_backfat.segment.external.nnunet_folder import nnunet_folder, nnunet_inside
+from napari_backfat.segment.external.own_weights import is_own, own_folder
 
 
 def inspect_folder(folder: str | Path, label_map: str | Path | None = None) -> ModelFolder:
@@ -38,6 +39,10 @@ def inspect_folder(folder: str | Path, label_map: str | Path | None = None) -> M
         raise BackfatError(f"{path} is no folder; choose the folder that holds the model.")
     if (path / MANIFEST).is_file():
         return _from_manifest(path, label_map)
+    if is_own(path):
+        if label_map is not None:
+            raise BackfatError("This program's own weights name their labels; give no label map.")
+        return own_folder(path)
     inner = nnunet_inside(path)
     if inner is not None:
         return nnunet_folder(inner, label_map)
