@@ -11,6 +11,7 @@ import numpy as np
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.segment.preprocess import resample_plane, slab_matrix, window_for
+from napari_backfat.segment.reformat import labels_back, resample, upright_frame
 from napari_backfat.segment.torch_backend import network_channels
 from napari_backfat.train.tissues import IGNORE
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.export.collect import CollectedCase
+    from napari_backfat.model.geometry import Geometry
     from napari_backfat.segment.network import NetworkSpec
     from napari_backfat.segment.preprocess import PlaneGrid
 
@@ -47,7 +49,9 @@ class SlabSet:
     labels : ndarray, shape (N, Y, X), uint8
         `Muscle` ids, IGNORE outside the scan.
     slices : tuple of range
-        Slices (working Z) that each slab averages.
+        Slices that each slab averages: of the working grid, or of `upright` where that is set.
+    upright : Geometry or None
+        Grid on which an oblique scan is segmented.
     labelled : frozenset of Muscle
         Muscles that the reader labelled; nothing is known of the others.
     is_dixon : bool
@@ -60,6 +64,7 @@ class SlabSet:
     images: NDArray[np.float16]
     labels: NDArray[np.uint8]
     slices: tuple[range, ...]
+    upright: Geometry | None
     labelled: frozenset[Muscle]
     is_dixon: bool
 
@@ -87,10 +92,30 @@ class Share:
     case: SlabSet
     index: tuple[int, ...]
 
-    @property
-    def scan_slices(self) -> NDArray[np.int64]:
-        """Slices (working Z) that these slabs average, ascending."""
-        return np.array(sorted(z for i in self.index for z in self.case.slices[i]), dtype=np.int64)
+    def inside(self, geometry: Geometry) -> NDArray[np.bool_]:
+        """Say which voxels of the scan these slabs show.
+
+        Parameters
+        ----------
+        geometry : Geometry
+            Working grid of the scan.
+
+        Returns
+        -------
+        ndarray, shape (Z, Y, X), bool
+        """
+        upright = self.case.upright
+        chosen = np.zeros((upright or geometry).shape[0], dtype=bool)
+        for i in self.index:
+            chosen[self.case.slices[i].start : self.case.slices[i].stop] = True
+        if upright is None:
+            return np.broadcast_to(chosen[:, None, None], geometry.shape)
+        z, y, x, start = (np.linalg.inv(upright.affine) @ geometry.affine)[0]
+        depth, height, width = (np.arange(n) for n in geometry.shape)
+        at = z * depth[:, None, None] + y * height[:, None] + x * width + start
+        row = np.clip(np.rint(at).astype(np.int64), 0, len(chosen) - 1)
+        inside: NDArray[np.bool_] = chosen[row]
+        return inside
 
 
 @dataclass(frozen=True)
@@ -147,9 +172,11 @@ def slabs_of(case: CollectedCase, spec: NetworkSpec) -> SlabSet | None:
     SlabSet or None
         None if no slab has muscle enough.
     """
-    scan, muscles = case.scan, case.muscles
-    spacing = scan.geometry.spacing_mm
-    depth, height, width = scan.geometry.shape
+    muscles, channels, upright = _as_segmented(case)
+    geometry = upright or case.scan.geometry
+    (depth, height, width), spacing = geometry.shape, geometry.spacing_mm
+    if not muscles.any():
+        return None
     rows, columns = (np.flatnonzero(muscles.any(axis=axes)) for axes in ((0, 2), (0, 1)))
     centre = (float(rows[0] + rows[-1]) / 2, float(columns[0] + columns[-1]) / 2)
     extent = tuple(n * spec.spacing_mm + 2 * _MARGIN_MM for n in spec.window)
@@ -157,7 +184,6 @@ def slabs_of(case: CollectedCase, spec: NetworkSpec) -> SlabSet | None:
     to_slabs = slab_matrix(depth, spacing[0])
     inside = resample_plane(np.ones((height, width), dtype=np.float32), grid) < 0.5
     images, labels, slices = [], [], []
-    channels = network_channels(scan)
     for weights in to_slabs:
         part = np.flatnonzero(weights)
         if not muscles[part].any():
@@ -178,13 +204,33 @@ def slabs_of(case: CollectedCase, spec: NetworkSpec) -> SlabSet | None:
     return SlabSet(
         case.id,
         case.folder,
-        hashlib.sha256(np.ascontiguousarray(muscles)).hexdigest(),
+        hashlib.sha256(np.ascontiguousarray(case.muscles)).hexdigest(),
         _scaled(np.stack(images)),
         np.stack(labels),
         tuple(slices),
+        upright,
         case.labelled,
-        scan.is_dixon,
+        case.scan.is_dixon,
     )
+
+
+def _as_segmented(
+    case: CollectedCase,
+) -> tuple[NDArray[np.uint8], list[NDArray[np.float32]], Geometry | None]:
+    """Muscles and channels on the grid on which the scan is segmented."""
+    own, channels = case.scan.geometry, network_channels(case.scan)
+    upright = upright_frame(own)
+    if upright is None:
+        return case.muscles, channels, None
+    nothing = np.zeros(own.shape[0], dtype=np.float32)
+    muscles, _ = labels_back(case.muscles, nothing, own, upright)
+    turned = []
+    for channel in channels:
+        out = np.zeros(upright.shape, dtype=np.float32)
+        for part, values in resample(channel, own, upright):
+            out[part] = values
+        turned.append(out)
+    return muscles, turned, upright
 
 
 def _label_plane(

@@ -68,7 +68,9 @@ class CorrectedBatches:
             [
                 RandBiasFieldd(("image",), degree=2, coeff_range=(-0.5, 0.5), prob=0.5),
                 RandGaussianSmoothd(("image",), sigma_x=(0.2, 1.0), sigma_y=(0.2, 1.0), prob=0.2),
-                RandSimulateLowResolutiond(("image",), prob=0.2, zoom_range=(0.5, 1.0)),
+                RandSimulateLowResolutiond(
+                    ("image",), prob=0.2, zoom_range=(0.5, 1.0), upsample_mode="bilinear"
+                ),
                 RandRicianNoised(("image",), prob=0.4, mean=0.0, std=0.06, relative=False),
             ]
         )

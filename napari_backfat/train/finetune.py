@@ -168,7 +168,7 @@ def finetune(
         text = str(error).strip().splitlines()
         raise BackfatError(
             f"Fine-tuning failed on the device '{device}' ({text[0][:200] if text else error}). "
-            "Try the device 'cpu'."
+            "What was learned is kept; try the device 'cpu' or close other programs."
         ) from error
     finally:
         torch.set_num_threads(threads)

@@ -197,9 +197,9 @@ def measure(
                     masks.append(stop.value.muscle)
                     break
                 yield Progress(start + (part[1] - part[0]) * step.fraction / total, step.text)
-        slices = share.scan_slices
         spacing = case.scan.geometry.spacing_mm
-        truth, old, new = (a[slices] for a in (case.muscles, *masks))
+        inside = share.inside(case.scan.geometry)
+        truth, old, new = (a * inside for a in (case.muscles, *masks))
         for muscle in MUSCLES:
             kept = score(new == muscle, old == muscle, spacing).dice
             nothing = float("nan")
