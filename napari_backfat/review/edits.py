@@ -16,7 +16,6 @@ from napari_backfat.edit.mirror import mirrored
 from napari_backfat.edit.outline import enclosed
 from napari_backfat.edit.patch import Box, Patch, slab
 from napari_backfat.edit.propagate import copy_slice
-from napari_backfat.edit.spread import between_corrections
 from napari_backfat.edit.stamp import swept
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.errors import BackfatError
@@ -30,14 +29,6 @@ if TYPE_CHECKING:
 
     from napari_backfat.model.case import Case
     from napari_backfat.model.masks import Change
-    from napari_backfat.review.session import Segmented
-
-AI_HERE = "AI here"
-_AI_STEPS = ("AI segmentation", "replace", "muscle map from file")
-BULK_STEPS = frozenset(
-    {"smoothing", "islands", "holes", "grow", "shrink", "fat threshold", AI_HERE}
-)
-"""Steps that are no person's word on single slices; see `Edits.corrected`."""
 
 
 class Extent(Enum):
@@ -324,62 +315,11 @@ class Edits:
         region = self._masks.muscle[box]
         if not (region == int(muscle.mirrored)).any():
             raise BackfatError(
-                f"{muscle.mirrored.display_name} is not in these slices; there is nothing to mirror."
+                f"{muscle.mirrored.display_name} is not in these slices: nothing to mirror."
             )
         values = np.nan_to_num(image_values(self.case, image, box))
         patch = mirrored(region, values, int(muscle), int(muscle.mirrored), self._spacing)
         return self._apply_in(box, patch, "mirror")
-
-    # ------------------------------------------------------------------ the AI, here
-
-    def corrected(self) -> NDArray[np.bool_]:
-        """Return the slices that a person corrected by hand, bool (Z,).
-
-        Those of the undo history since the AI ran; after reopening a case, those in which the
-        muscles differ from the AI's.
-        """
-        found = np.zeros(self._shape[0], bool)
-        steps = self._masks.history.done
-        plane = self._shape[1] * self._shape[2]
-        for step in reversed(steps):
-            if step.label in _AI_STEPS:
-                return found
-            if step.label not in BULK_STEPS and step.index.size:
-                found[np.unique(step.index // plane)] = True
-        if not found.any() and self.case.ai is not None:
-            found |= (self.case.ai.muscle != self._masks.muscle).any(axis=(1, 2))
-        return found
-
-    def take_ai(self, result: Segmented, reach: Reach, spread_mm: float) -> Change | None:
-        """Put a new AI result into a slab; corrected slices stay and draw their neighbours along.
-
-        Parameters
-        ----------
-        result : Segmented
-            From `ReviewSession.segment_job`.
-        reach : Reach
-            The slab.
-        spread_mm : float
-            How far along Z a correction is felt; see `edit.spread`.
-
-        Raises
-        ------
-        BackfatError
-            If the AI found no muscle in the slab.
-        """
-        found = result.segmentation.muscle
-        if not found[reach.first : reach.last + 1].any():
-            raise BackfatError("The AI found no muscle in these slices; nothing was changed.")
-        patch = between_corrections(
-            self._masks.muscle,
-            found,
-            self.corrected(),
-            reach.first,
-            reach.last,
-            self._spacing,
-            spread_mm,
-        )
-        return self.apply(patch, AI_HERE)
 
     # ------------------------------------------------------------------ writing
 

@@ -21,14 +21,10 @@ from superqt import QLabeledDoubleSlider
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.colors import muscle_rgb, tissue_rgba
-from napari_backfat.widgets.buttons import STYLE, check_button
+from napari_backfat.model.protection import Protection
+from napari_backfat.widgets.buttons import STYLE, check_button, lock_button
+from napari_backfat.widgets.edit_panel import EditPanel
 
-_TOOLS = (
-    ("paint", "Brush", "B", "Paint with the chosen muscle or tissue"),
-    ("erase", "Erase", "E", "Erase: a muscle loses the voxels; tissue goes back to the rule"),
-    ("fill", "Fill", "G", "Fill the connected region under the cursor"),
-    ("pan_zoom", "Move", "Space", "Move and zoom the picture"),
-)
 _TISSUES = (
     (TissueCode.FAT_BY_HAND, "Fat", "F", "Paint fat by hand; no threshold change touches it"),
     (TissueCode.LEAN_BY_HAND, "Lean", "D", "Paint lean muscle by hand"),
@@ -48,6 +44,13 @@ class Paint:
         return "muscle" if isinstance(self.target, Muscle) else "tissue"
 
     @property
+    def name(self) -> str:
+        """For people."""
+        if isinstance(self.target, Muscle):
+            return self.target.display_name
+        return self.target.tissue.name.lower()
+
+    @property
     def key(self) -> tuple[str, int]:
         """What tells targets apart; muscle 4 and tissue 4 are equal numbers."""
         return self.layer, int(self.target)
@@ -58,19 +61,27 @@ class BrushPanel(QWidget):
 
     Signals
     -------
-    paint_chosen(Paint), tool_chosen(str), size_chosen(float), ball_chosen(bool)
-        Target, napari mode name, diameter in mm, 3D brush.
+    paint_chosen(Paint)
+        Target.
+    protection_chosen(Protection)
+        The muscles and tissues whose locks are closed.
+    help_clicked()
+        The sheet of keys is wanted.
     outside_chosen(object)
         Muscle to grow when tissue is painted outside every muscle; None refuses.
     threshold_chosen(float), threshold_done()
         Fat threshold 0..1 while moving, and the end of the movement.
     undo_clicked(), redo_clicked()
+
+    Attributes
+    ----------
+    edit : EditPanel
+        Palette and options of the tools; has signals of its own.
     """
 
     paint_chosen = Signal(object)
-    tool_chosen = Signal(str)
-    size_chosen = Signal(float)
-    ball_chosen = Signal(bool)
+    protection_chosen = Signal(object)
+    help_clicked = Signal()
     outside_chosen = Signal(object)
     threshold_chosen = Signal(float)
     threshold_done = Signal()
@@ -81,14 +92,17 @@ class BrushPanel(QWidget):
         super().__init__(parent)
         self.setStyleSheet(STYLE)
         self.paint_buttons: dict[tuple[str, int], QToolButton] = {}
-        self.tool_buttons: dict[str, QToolButton] = {}
+        self.locks: dict[tuple[str, int], QToolButton] = {}
+        self.edit = EditPanel()
+        self.tool_buttons = self.edit.buttons
+        self.diameter, self.ball = self.edit.diameter, self.edit.ball
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.setSpacing(4)
+        layout.setSpacing(3)
         layout.addLayout(self._paint_grid())
-        layout.addLayout(self._tool_row())
-        layout.addLayout(self._size_row())
-        layout.addLayout(self._outside_row())
+        layout.addWidget(self.edit)
+        self.outside_row = self._outside_row()
+        layout.addWidget(self.outside_row)
         layout.addLayout(self._threshold_row())
         layout.addLayout(self._undo_row())
         self.message = QLabel("")
@@ -128,38 +142,19 @@ class BrushPanel(QWidget):
         group.addButton(button)
         self.paint_buttons[Paint(target).key] = button
         button.clicked.connect(lambda _=False, t=target: self.paint_chosen.emit(Paint(t)))
-        grid.addWidget(button, row, column, 1, span)
+        lock = lock_button(f"Protect {Paint(target).name}: no tool overwrites it")
+        lock.toggled.connect(lambda _: self.protection_chosen.emit(self.protection))
+        self.locks[Paint(target).key] = lock
+        cell = QHBoxLayout()
+        cell.setSpacing(1)
+        cell.addWidget(button, 1)
+        cell.addWidget(lock)
+        grid.addLayout(cell, row, column, 1, span)
 
-    def _tool_row(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(3)
-        group = self._tool_group = QButtonGroup(self)
-        for mode, name, key, tip in _TOOLS:
-            button = check_button(name, f"{tip} ({key})")
-            group.addButton(button)
-            self.tool_buttons[mode] = button
-            button.clicked.connect(lambda _=False, m=mode: self.tool_chosen.emit(m))
-            row.addWidget(button)
-        self.ball = check_button("3D", "Ball instead of disc: paints neighbouring slices too (T)")
-        self.ball.toggled.connect(self.ball_chosen)
-        row.addWidget(self.ball)
-        return row
-
-    def _size_row(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.addWidget(QLabel("Brush diameter"))
-        self.diameter = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        self.diameter.setRange(1.0, 40.0)
-        self.diameter.setDecimals(1)
-        self.diameter.setValue(8.0)
-        self.diameter.setToolTip("Diameter of the brush in millimetres ([ smaller, ] larger)")
-        self.diameter.valueChanged.connect(self.size_chosen)
-        row.addWidget(self.diameter, 1)
-        row.addWidget(QLabel("mm"))
-        return row
-
-    def _outside_row(self) -> QHBoxLayout:
-        row = QHBoxLayout()
+    def _outside_row(self) -> QWidget:
+        holder = QWidget()
+        row = QHBoxLayout(holder)
+        row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(QLabel("Outside a muscle, paint"))
         self.outside = QComboBox()
         self.outside.setMinimumContentsLength(12)
@@ -175,7 +170,7 @@ class BrushPanel(QWidget):
             lambda _: self.outside_chosen.emit(self.outside.currentData())
         )
         row.addWidget(self.outside, 1)
-        return row
+        return holder
 
     def _threshold_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
@@ -203,21 +198,47 @@ class BrushPanel(QWidget):
         self.redo.clicked.connect(lambda: self.redo_clicked.emit())
         row.addWidget(self.undo, 1)
         row.addWidget(self.redo, 1)
+        self.help = QPushButton("?")
+        self.help.setFixedWidth(26)
+        self.help.setToolTip("All keys and mouse gestures (?)")
+        self.help.clicked.connect(lambda: self.help_clicked.emit())
+        row.addWidget(self.help)
         return row
+
+    # ------------------------------------------------------------------ protect list
+
+    @property
+    def protection(self) -> Protection:
+        """What the closed locks protect; a tissue is protected however it was decided."""
+        closed = {key for key, lock in self.locks.items() if lock.isChecked()}
+        muscles = [m for m in MUSCLES if Paint(m).key in closed]
+        tissues = [
+            code
+            for by_hand, _, _, _ in _TISSUES
+            if Paint(by_hand).key in closed
+            for code in TissueCode
+            if code.tissue is by_hand.tissue
+        ]
+        return Protection.of(muscles, tissues)
+
+    def protect_others(self, paint: Paint) -> None:
+        """Lock every muscle but the chosen one; if they are locked already, open all locks."""
+        others = [
+            lock for key, lock in self.locks.items() if key[0] == "muscle" and key != paint.key
+        ]
+        close = not all(lock.isChecked() for lock in others)
+        for lock in self.locks.values():
+            lock.blockSignals(True)
+            lock.setChecked(close and lock in others)
+            lock.blockSignals(False)
+        self.protection_chosen.emit(self.protection)
 
     # ------------------------------------------------------------------ state from outside
 
     def set_paint(self, paint: Paint) -> None:
         """Mark what is painted now."""
         self.paint_buttons[paint.key].setChecked(True)
-
-    def set_tool(self, mode: str) -> None:
-        """Mark the tool in use; another mode of napari marks none."""
-        for name, button in self.tool_buttons.items():
-            if button.isChecked() != (name == mode):
-                self._tool_group.setExclusive(False)
-                button.setChecked(name == mode)
-                self._tool_group.setExclusive(True)
+        self.outside_row.setVisible(paint.layer == "tissue")
 
     def set_threshold(self, threshold: float) -> None:
         """Show the threshold in force without announcing it as a choice."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtCore import QRectF, Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import QToolButton
 
 STYLE = (
@@ -36,3 +36,34 @@ def check_button(text: str, tip: str, color: QColor | None = None) -> QToolButto
         button.setIcon(QIcon(pixmap))
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
     return button
+
+
+def lock_button(tip: str) -> QToolButton:
+    """Return a small padlock that opens and closes; closed is checked."""
+    button = QToolButton()
+    icon = QIcon()
+    icon.addPixmap(_padlock(False), QIcon.Mode.Normal, QIcon.State.Off)
+    icon.addPixmap(_padlock(True), QIcon.Mode.Normal, QIcon.State.On)
+    button.setIcon(icon)
+    button.setToolTip(tip)
+    button.setCheckable(True)
+    button.setAutoRaise(True)
+    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    button.setFixedWidth(22)
+    return button
+
+
+def _padlock(closed: bool) -> QPixmap:
+    """Draw a padlock; grey when open, yellow when closed, to be seen on dark and on light."""
+    picture = QPixmap(32, 32)
+    picture.fill(Qt.GlobalColor.transparent)
+    color = QColor("#D9A400") if closed else QColor("#808890")
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QPen(color, 3.5))
+    painter.drawArc(QRectF(9 if closed else 15, 4, 14, 20), 0, 180 * 16)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(color)
+    painter.drawRoundedRect(QRectF(5, 14, 22, 15), 3, 3)
+    painter.end()
+    return picture

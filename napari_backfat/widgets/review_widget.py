@@ -152,6 +152,7 @@ class ReviewWidget(QWidget):
         self.desk.message.connect(self.show_message)
         self.desk.saved.connect(lambda folder: ai.set_idle(f"Saved to {folder}"))
         self.jobs.cancelled.connect(lambda: ai.set_idle("Cancelled; nothing was changed."))
+        self.tools.actions.ai_wanted.connect(self.run_ai_here)
         self.session.opened.connect(self._on_opened)
         self.session.closing.connect(self._on_closing)
         self.tools.bind_keys(
@@ -159,7 +160,7 @@ class ReviewWidget(QWidget):
             | {
                 "Control-R": self.run_ai,
                 "Control-Shift-S": self.desk.save,
-                "Escape": self.jobs.cancel,
+                "Escape": self.give_up,
             }
         )
         ai.set_devices(CHOICES)
@@ -237,6 +238,21 @@ class ReviewWidget(QWidget):
             self.layers.update_fat_map()
             self.views.update_images()
         self.tools.update_history()
+
+    def run_ai_here(self) -> None:
+        """Start the AI for the slab that was asked for; only the slab is replaced."""
+        if self.session.case is None:
+            return
+        self.show_message("")
+        self.session.case.masks.sync()
+        job = self.session.segment_job(device=self.segment_panel.device.currentText())
+        if not self.jobs.start("AI for these slices", job, self.tools.actions.accept_ai):
+            self.show_message("Another job is running; wait for it or cancel it (Esc).")
+
+    def give_up(self) -> None:
+        """Give up what is being drawn or proposed, else the running job."""
+        if not self.tools.cancel():
+            self.jobs.cancel()
 
     def _on_ai(self, ai: Any) -> None:
         if ai is None:

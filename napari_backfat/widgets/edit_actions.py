@@ -1,0 +1,213 @@
+"""Does the actions of the palette: what works at once on a muscle, and not with the mouse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_backfat.layers.preview import Preview
+from napari_backfat.model.anatomy import MUSCLES, Muscle
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.review.ai_here import take_ai
+from napari_backfat.review.edits import Edits, Extent, Reach
+from napari_backfat.review.stroke import image_names
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+    from napari_backfat.layers.case_layers import CaseLayers
+    from napari_backfat.model.case import Case
+    from napari_backfat.model.masks import Change
+    from napari_backfat.review.session import Segmented
+    from napari_backfat.widgets.edit_panel import EditPanel
+
+_NOTHING = {
+    "gaps": "{muscle} has no gap between its slices.",
+    "copy": "The next slice already looks the same.",
+    "mirror": "The other side already is the mirror image.",
+    "smooth": "There was nothing to smooth.",
+    "islands": "There are no islands of that size.",
+    "holes": "There are no holes.",
+    "grow": "There is no free background around {muscle}.",
+    "shrink": "{muscle} is not in these slices.",
+    "ai_here": "The AI's result here is what stands there already.",
+}
+
+
+class EditActions:
+    """Runs actions on the slice on display with the options of the panel.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Tells the slice, and shows previews.
+    panel : EditPanel
+        Tells the options.
+
+    Attributes
+    ----------
+    said : Signal(str)
+        A sentence about what was done or why not.
+    done : Signal()
+        An undo step was closed.
+    ai_wanted : Signal()
+        The AI must run before "AI here" can go on; see `accept_ai`.
+    """
+
+    said = Signal(str)
+    done = Signal()
+    ai_wanted = Signal()
+
+    def __init__(self, viewer: Viewer, panel: EditPanel) -> None:
+        self._viewer, self._panel = viewer, panel
+        self._case: Case | None = None
+        self._layers: CaseLayers | None = None
+        self._edits: Edits | None = None
+        self._preview = Preview(viewer)
+        self._preview_muscle: Muscle | None = None
+        self._ai_reach: Reach | None = None
+
+    def attach(self, case: Case, layers: CaseLayers) -> None:
+        """Work on this case."""
+        self._case, self._layers, self._edits = case, layers, Edits(case)
+
+    def detach(self) -> None:
+        """Let go of the case."""
+        self._preview.clear()
+        self._case = self._layers = self._edits = None
+
+    @property
+    def z(self) -> int:
+        """The axial slice that the slider of the head-foot axis stands on."""
+        return int(self._viewer.dims.current_step[-3])
+
+    @property
+    def image(self) -> str:
+        """Name of the image on display, or the first one."""
+        assert self._case is not None
+        assert self._layers is not None
+        names = image_names(self._case)
+        shown = [n for n in names if n in self._layers.images and self._layers.images[n].visible]
+        return (shown or names)[0]
+
+    def run(self, name: str, muscle: Muscle | None) -> None:
+        """Do an action of `tool_table` on the chosen muscle (None: a tissue is chosen)."""
+        if self._edits is None:
+            return
+        if name == "gaps" and self.accept_preview():
+            return
+        self.cancel()
+        try:
+            change = self._change(name, muscle)
+        except BackfatError as error:
+            self.said.emit(str(error))
+            return
+        if name in ("gaps", "ai_here"):
+            return  # it goes on when the person, or the AI, has answered
+        self._tell(name, muscle, change)
+
+    def _change(self, name: str, muscle: Muscle | None) -> Change | None:
+        edits, panel = self._edits, self._panel
+        assert edits is not None
+        who = [muscle] if muscle is not None and panel.who.currentIndex() == 0 else list(MUSCLES)
+        reach = edits.reach(panel.extent_of(name), self.z, panel.slab.value())
+        if name == "islands":
+            return edits.remove_islands(who, panel.amount_of(name), reach)
+        if name == "holes":
+            return edits.fill_holes(who, reach)
+        if name == "ai_here":
+            self._ai_reach = edits.reach(Extent.SLAB, self.z, panel.slab.value())
+            self.ai_wanted.emit()
+            return None
+        joint = panel.kind.currentIndex() == 0
+        if name == "smooth" and (joint or muscle is not None):
+            return edits.smooth(muscle or MUSCLES[0], panel.amount_of(name), reach, joint=joint)
+        if muscle is None:
+            raise BackfatError("Choose the muscle first (keys 1 to 8).")
+        if name == "gaps":
+            self._propose(muscle)
+            return None
+        if name in ("copy", "copy_back"):
+            step = 1 if name == "copy" else -1
+            change = edits.copy(who, self.z, self.z + step, self.image)
+            self._go(step)
+            return change
+        if name == "mirror":
+            return edits.mirror(muscle, reach, self.image)
+        by = panel.amount_of(name)
+        return edits.resize(muscle, by if name == "grow" else -by, reach)
+
+    def _tell(self, name: str, muscle: Muscle | None, change: Change | None) -> None:
+        name = "copy" if name == "copy_back" else name
+        if change is None:
+            who = muscle.display_name if muscle is not None else "The muscle"
+            self.said.emit(_NOTHING[name].format(muscle=who))
+            return
+        held = f", {change.refused_protected} protected" if change.refused_protected else ""
+        self.said.emit(f"{change.voxels} voxels changed{held}.")
+        self.done.emit()
+
+    def _go(self, step: int) -> None:
+        dims = self._viewer.dims
+        steps = list(dims.current_step)
+        steps[-3] += step
+        dims.current_step = tuple(steps)
+
+    # ------------------------------------------------------------------ preview
+
+    def _propose(self, muscle: Muscle) -> None:
+        assert self._edits is not None
+        assert self._case is not None
+        patch = self._edits.interpolation(muscle)
+        if patch is None or not patch.voxels:
+            self.said.emit(_NOTHING["gaps"].format(muscle=muscle.display_name))
+            return
+        self._preview_muscle = muscle
+        self._preview.show(patch, self._case.masks.geometry.spacing_mm)
+        slices = int(patch.where.any(axis=(1, 2)).sum())
+        self.said.emit(
+            f"{muscle.display_name}: {slices} slices proposed. Enter or I accepts, Esc refuses."
+        )
+
+    def accept_preview(self) -> bool:
+        """Write what is proposed; False if nothing is."""
+        patch = self._preview.clear()
+        if patch is None or self._edits is None:
+            return False
+        self._tell("gaps", self._preview_muscle, self._edits.apply(patch, "interpolation"))
+        return True
+
+    def cancel(self) -> bool:
+        """Refuse what is proposed; False if nothing is."""
+        return self._preview.clear() is not None
+
+    # ------------------------------------------------------------------ AI
+
+    def accept_ai(self, result: Segmented) -> None:
+        """Take the AI's result in the slab that was asked for."""
+        if self._case is None or self._ai_reach is None:
+            return
+        reach, self._ai_reach = self._ai_reach, None
+        try:
+            change = take_ai(self._case, result, reach, self._panel.amount_of("ai_here"))
+        except BackfatError as error:
+            self.said.emit(str(error))
+            return
+        self._tell("ai_here", None, change)
+
+
+def value_ranges(case: Case) -> dict[str, tuple[float, float]]:
+    """Return the images of a case with the range of values that a window can have."""
+    import numpy as np
+
+    ranges: dict[str, tuple[float, float]] = {}
+    for name in image_names(case):
+        volume: Any = next((v for v in case.scan.images if v.contrast.value == name), None)
+        if volume is None:
+            ranges[name] = (0.0, 1.0)
+            continue
+        step = max(1, int(np.cbrt(volume.voxels.size / 300_000)))
+        sample = volume.voxels[::step, ::step, ::step]
+        ranges[name] = (0.0, max(float(np.percentile(sample, 99.8)), 1.0))
+    return ranges
