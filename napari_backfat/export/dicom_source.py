@@ -80,12 +80,26 @@ def source_series(
     if "NumberOfFrames" in headers[0]:
         further = headers[1:]
         headers = headers[:1]
-    for header in headers:
-        if "NumberOfFrames" not in header and not header.get("SliceThickness"):
-            # May be empty in an MR image; the library needs a number, and none of it is written.
-            header.SliceThickness = float(np.linalg.norm(stack.grid.affine[:3, 2]))
+    for header in (*headers, *further):
+        _fill_thickness(header, float(np.linalg.norm(stack.grid.affine[:3, 2])))
     positions = tuple(frame.position or () for frame in firsts)
     return SourceSeries(info, stack.grid, positions, tuple(headers), tuple(further))
+
+
+def _fill_thickness(header: Dataset, step_mm: float) -> None:
+    """Give slices without a thickness their distance as one.
+
+    It may be empty in an MR image; the library needs a number, and it is not written anywhere.
+    """
+    groups = [
+        item
+        for word in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+        for group in header.get(word) or ()
+        for item in group.get("PixelMeasuresSequence") or ()
+    ]
+    for place in groups if "NumberOfFrames" in header else [header]:
+        if not place.get("SliceThickness"):
+            place.SliceThickness = step_mm
 
 
 def info_of(volume: Volume, content: Content, options: Options) -> SeriesInfo:

@@ -95,10 +95,20 @@ def enhanced_pair(folder: Path, affine: NDArray[np.float64], shape: tuple[int, i
     return save(folder, [enhanced(volumes, affine)])
 
 
-def open_dicom(folder: Path, truth: NDArray[np.uint8]) -> ReviewSession:
-    """A review of a DICOM folder; the truth has the file's axes (columns, rows, slices)."""
+def placed(truth: NDArray[np.uint8], affine: NDArray[np.float64], grid: FileGrid) -> NDArray[Any]:
+    """A label array with its own affine as the working array (Z, Y, X) of a grid, by position."""
+    geometry = grid.geometry
+    index = np.indices(geometry.shape).reshape(3, -1)
+    world = geometry.affine @ np.vstack([index, np.ones(index.shape[1])])
+    there = np.rint((np.linalg.inv(affine) @ world)[:3]).astype(int)
+    return truth[tuple(there)].reshape(geometry.shape)
+
+
+def open_dicom(
+    folder: Path, truth: NDArray[np.uint8], affine: NDArray[np.float64]
+) -> ReviewSession:
+    """A review of a DICOM folder with a label array that has an affine to RAS mm."""
     session = ReviewSession()
     case = session.accept_loaded(run_to_end(session.load_job([folder])))
-    grid = case.scan.reference.file_grid
-    session.accept_muscles(np.ascontiguousarray(grid.to_working(truth)))
+    session.accept_muscles(placed(truth, affine, case.scan.reference.file_grid))
     return session
