@@ -56,7 +56,8 @@ def edge_scale(plane: NDArray[np.floating[Any]], spacing_mm: Sequence[float]) ->
     """Return how steep an ordinary edge of this slice is, image units per mm.
 
     The 90th percentile of the smoothed gradient over the body (above a tenth of the brightest
-    values): muscle borders are steeper, noise within a muscle is flatter.
+    values), but at least four times its median: muscle borders are steeper, and the noise within a
+    muscle, whose gradient hardly exceeds twice the median, is flatter than half of it.
 
     Parameters
     ----------
@@ -68,7 +69,8 @@ def edge_scale(plane: NDArray[np.floating[Any]], spacing_mm: Sequence[float]) ->
     gradient = _gradient(plane, spacing_mm)
     body = plane > 0.1 * float(np.percentile(plane, 99.5))
     chosen = gradient[body] if body.any() else gradient
-    return max(float(np.percentile(chosen, 90)), 1e-12)
+    usual, steep = np.percentile(chosen, (50, 90))
+    return max(float(steep), 4 * float(usual), 1e-12)
 
 
 def before_edges(
@@ -83,8 +85,9 @@ def before_edges(
     """Keep the part of a brush footprint that is reached from its path without crossing an edge.
 
     A voxel is kept if the cheapest way to it costs at most the radius. A way costs its length in mm
-    where the image is flat, and ``1 + strength * (gradient / scale)**2`` times that on an edge, so
-    that the footprint of a flat region is the brush itself and an edge stops it.
+    where the image is flat, and ``1 + strength * (2 * gradient / scale - 1)**2`` times that where
+    the gradient exceeds half the scale, so that the footprint of a flat region is the brush itself
+    and an edge stops it.
 
     Parameters
     ----------
@@ -107,12 +110,17 @@ def before_edges(
         return where
     gradient = _gradient(image, spacing_mm)
     # The path itself is the person's word: the edge it may start on is forgiven there.
-    cost = 1.0 + strength * (gradient / scale) ** 2
+    cost = 1.0 + strength * np.maximum(2 * gradient / scale - 1, 0.0) ** 2
     cost[tuple(seeds.T)] = 1.0
     reach = MCP_Geometric(cost, sampling=tuple(float(s) for s in spacing_mm))
     total, _ = reach.find_costs([tuple(int(i) for i in seed) for seed in seeds])
     # Half a voxel more: the way is counted to the centre, the footprint to the rim.
-    return where & (total <= radius_mm + 0.5 * min(spacing_mm))
+    kept = where & (total <= radius_mm + 0.5 * min(spacing_mm))
+    if not kept.any():
+        return kept
+    # The blur makes an edge wider than it is: voxels just before it still look like the inside.
+    alike = in_window(image, window_of(image[kept]))
+    return kept | (ndimage.binary_dilation(kept) & where & alike)
 
 
 def _gradient(image: NDArray[np.floating[Any]], spacing_mm: Sequence[float]) -> NDArray[np.float64]:
