@@ -99,6 +99,31 @@ def evaluate(
         typer.echo(f"{name}: {dice}")
 
 
+@app.command()
+def worst(
+    config: ConfigOption = DEFAULT_CONFIG,
+    folder: Annotated[Path, typer.Option(help="Weights folder.")] = BUNDLED,
+    page: Annotated[Path, typer.Option(help="Page to write.")] = Path("docs/worst-cases.md"),
+    device: DeviceOption = "cpu",
+    phantoms: Annotated[int, typer.Option(help="Number of phantom persons.")] = 30,
+    maps: Annotated[int, typer.Option(help="Deformations of the held-out label map.")] = 20,
+) -> None:
+    """Write the page of the ten worst cases with pictures."""
+    from napari_backfat.segment.torch_backend import TorchBackend
+    from napari_backfat.train.worst import write_worst
+
+    ten = write_worst(
+        TorchBackend(folder),
+        load_config(config),
+        data_root(),
+        page,
+        phantoms=phantoms,
+        maps=maps,
+        device=device,
+    )
+    typer.echo("\n".join(f"{case.mean:.3f}  {case.trial.name}" for case in ten))
+
+
 @app.command(name="all")
 def everything(
     config: ConfigOption = DEFAULT_CONFIG,
