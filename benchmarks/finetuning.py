@@ -60,13 +60,14 @@ def save(folder: Path, scan: Scan, muscles: Masks) -> None:
 
 def tuned(cases: Path, out: Path, options: TuneOptions) -> tuple[Path, str]:
     """Fine-tune and tell how long it took; the weights are written even if they are worse."""
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.process_time()
     done = run(finetune(cases, out, options))
-    wall = (time.perf_counter() - began) / 60
+    wall, busy = (time.perf_counter() - began) / 60, (time.process_time() - busy) / 60
     record = done.record
     text = (
         f"{record['steps']} steps (best: {record['best_step']}), {record['minutes']:.1f} minutes "
-        f"of learning, {wall:.1f} in all, {record['threads']} thread(s); judged worse: "
+        f"of learning, {wall:.1f} in all, of which the processor worked {busy:.1f}; "
+        f"{record['threads']} thread(s); judged worse: "
         f"{list(done.verdict.worse) or 'no'}"
     )
     return out, text

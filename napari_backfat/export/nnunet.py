@@ -15,8 +15,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_backfat import __version__
 from napari_backfat.export.collect import CollectedCase, LeftOut, Which, case_folders, collect
 from napari_backfat.export.nnunet_files import (
@@ -250,7 +248,7 @@ def _facts(case: CollectedCase) -> dict[str, Any]:
         "labelled": [m.name.lower() for m in sorted(case.labelled)],
         "voxels_changed_by_hand": case.changed_voxels,
         "ai_weights_sha256": case.weights_sha256,
-        "muscles_sha256": hashlib.sha256(np.ascontiguousarray(case.muscles)).hexdigest(),
+        "muscles_sha256": hashlib.sha256(case.muscles.tobytes()).hexdigest(),
     }
 
 

@@ -204,7 +204,7 @@ def slabs_of(case: CollectedCase, spec: NetworkSpec) -> SlabSet | None:
     return SlabSet(
         case.id,
         case.folder,
-        hashlib.sha256(np.ascontiguousarray(case.muscles)).hexdigest(),
+        hashlib.sha256(case.muscles.tobytes()).hexdigest(),
         _scaled(np.stack(images)),
         np.stack(labels),
         tuple(slices),

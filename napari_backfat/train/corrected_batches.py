@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from monai.transforms import (
-    Compose,
-    Rand2DElasticd,
+from monai.transforms.compose import Compose
+from monai.transforms.intensity.dictionary import (
     RandAdjustContrastd,
     RandBiasFieldd,
     RandGaussianSmoothd,
     RandRicianNoised,
-    RandSimulateLowResolutiond,
 )
+from monai.transforms.spatial.dictionary import Rand2DElasticd, RandSimulateLowResolutiond
 
 from napari_backfat.segment.preprocess import normalise_batch
 from napari_backfat.train.tissues import IGNORE, MIRROR

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 WORK = ".finetune"
 _SAVE_EVERY_S = 20.0
 _AVERAGE = 0.99
+_KEEP = 3.0  # weight of the parent's opinion on muscles that a case does not label
 _LEAST_GAIN = 0.0005  # of the watched Dice, below which a check counts as no better
 
 
@@ -277,7 +278,7 @@ def _step(
     if not bool(known.all()):
         with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=half):
             its = parent(images)
-        loss = loss + keep_loss(logits.float(), its.float(), labels, known)
+        loss = loss + _KEEP * keep_loss(logits.float(), its.float(), labels, known)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(state.net.parameters(), 3.0)

@@ -48,7 +48,7 @@ def write_tuned(
     tensors |= {f"fine.{k}": v.half().contiguous().cpu() for k, v in fine.items()}
     data = save(tensors)
     digest = hashlib.sha256(data).hexdigest()
-    manifest = {"name": name, "file": FILE, "sha256": digest}
+    manifest: dict[str, Any] = {"name": name, "file": FILE, "sha256": digest}
     manifest |= {k: parent.manifest[k] for k in _TAKEN_OVER if k in parent.manifest}
     manifest["parent"] = record["parent"]
     manifest["training"] = record
