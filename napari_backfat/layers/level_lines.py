@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _COLOR = "#F2B01E"  # as the side letters
 _WIDTH_MM = 0.9
 _GRAB_PX = 7.0
-_NAME_AT = 0.07  # of the picture's width, from its left edge
+_NAME_AT = 0.1  # of the picture's width, from its left edge
 _NEAREST_SLICES = 0.5  # two discs never come closer
 _REDRAW_MS = 40
 

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_backfat.model.levels import LUMBAR_LEVELS, SpineRange
+from napari_backfat.widgets.levels_panel_lines import DiscLinesPanel
 
 _UNSAID = "not stated"
 _WHY = (
@@ -73,7 +74,10 @@ class LevelsPanel(QWidget):
         grid.setColumnStretch(1, 1)
         self.note = QLabel(_WHY)
         self.note.setWordWrap(True)
+        self.lines = DiscLinesPanel()
         layout = QVBoxLayout(self)
+        layout.setSpacing(4)
+        layout.addWidget(self.lines)
         layout.addLayout(grid)
         layout.addWidget(self.note)
 
@@ -103,6 +107,7 @@ class LevelsPanel(QWidget):
             self.slices["last"].setValue(levels.last_slice)
         for widget in widgets:
             widget.blockSignals(False)
+        self._entered()  # for its note
 
     def _entered(self) -> SpineRange | None:
         """Return what stands in the form; None while it is incomplete or contradictory."""

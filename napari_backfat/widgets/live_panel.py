@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 from superqt.utils import qthrottled
 
-from napari_backfat.widgets.measurement_panel import MeasurementPanel
+from napari_backfat.widgets.measurement_panel_choice import MeasurementTables
 from napari_backfat.widgets.risk_panel import RiskPanel
 
 if TYPE_CHECKING:
@@ -21,12 +21,14 @@ class LivePanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.table = MeasurementPanel()
+        self.tables = MeasurementTables()
+        self.table = self.tables.muscles
         self.risk = RiskPanel()
         self._case: Case | None = None
+        self._stale = False
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
-        layout.addWidget(self.table, 9)
+        layout.addWidget(self.tables, 9)
         layout.addWidget(self.risk, 5)
         self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
 
@@ -44,17 +46,26 @@ class LivePanel(QWidget):
     @staticmethod
     def _signals(case: Case) -> list:  # type: ignore[type-arg]
         events = case.events
-        return [events.measurement, events.risk, events.ai, events.ai_risk]
+        return [events.measurement, events.risk, events.ai, events.ai_risk, events.vertebrae]
 
     def _on_change(self, _: object = None) -> None:
         self._repaint_soon()
 
+    def showEvent(self, event: Any) -> None:
+        """Catch up with what happened while another tab was in front."""
+        super().showEvent(event)
+        if self._stale:
+            self.repaint_now()
+
     def repaint_now(self) -> None:
-        """Show the case's present numbers at once."""
+        """Show the case's present numbers at once, or as soon as the strip is seen."""
         case = self._case
+        self._stale = not self.isVisible() and case is not None
+        if self._stale:
+            return
         if case is None:
-            self.table.set_measurement(None, None)
+            self.tables.set_case(None)
             self.risk.set_estimate(None, None)
             return
-        self.table.set_measurement(case.measurement, case.ai.measurement if case.ai else None)
+        self.tables.set_case(case)
         self.risk.set_estimate(case.risk, case.ai_risk)

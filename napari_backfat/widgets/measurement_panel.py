@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QBrush, QColor, QFont, QIcon, QPixmap
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QBrush, QColor, QFont, QIcon, QKeySequence, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -15,17 +15,21 @@ from qtpy.QtWidgets import (
 )
 
 from napari_backfat.measure.table import MEASURES, Measure, cut_note, present, value_of
-from napari_backfat.model.anatomy import MUSCLES, Muscle, MuscleGroup, Side
+from napari_backfat.model.anatomy import MUSCLES, Muscle, Side
 from napari_backfat.model.colors import muscle_rgb
+from napari_backfat.widgets.measurement_panel_copy import to_clipboard
 
 if TYPE_CHECKING:
     from napari_backfat.model.results import Asymmetry, Measurement, MuscleMeasure
+    from napari_backfat.widgets.measurement_panel_copy import Cell
 
 _HEADER_ROWS = 2
 _NAME_COLUMN = 0
 _ASYMMETRY_COLUMN = 1 + 3 * len(MEASURES)
 _N_COLUMNS = _ASYMMETRY_COLUMN + 1
 _N_ROWS = _HEADER_ROWS + len(MUSCLES) + 1
+_ROW_PX = 20
+_SORTED = QColor("#F2B01E")
 # Blue and orange stay apart for colour-blind readers; the sign says the same.
 _MORE, _LESS = QColor("#E08A1E"), QColor("#4A9FE0")
 MINUS = "\N{MINUS SIGN}"
@@ -46,6 +50,9 @@ def format_number(value: float | None, decimals: int, *, signed: bool = False) -
 class MeasurementPanel(QTableWidget):
     """One row per muscle and side and one for all; three columns per measure.
 
+    A click on a column's head sorts the muscles: largest first, smallest first, anatomical order.
+    The sum stays at the bottom. Ctrl+C copies the whole table for a spreadsheet.
+
     Signals
     -------
     slice_requested(int)
@@ -57,6 +64,9 @@ class MeasurementPanel(QTableWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_N_ROWS, _N_COLUMNS, parent)
         self._now: Measurement | None = None
+        self._ai: Measurement | None = None
+        self._order: list[Muscle] = list(MUSCLES)
+        self._sort: tuple[int, bool] | None = None  # column, largest first
         self.setObjectName("measurement_table")
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ContiguousSelection)
@@ -69,7 +79,7 @@ class MeasurementPanel(QTableWidget):
         header.hide()
         rows.hide()
         rows.setMinimumSectionSize(18)
-        rows.setDefaultSectionSize(21)
+        rows.setDefaultSectionSize(_ROW_PX)
         header.setMinimumSectionSize(30)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         for column, width in ((_NAME_COLUMN, 152), (_ASYMMETRY_COLUMN, 104)):
@@ -77,9 +87,15 @@ class MeasurementPanel(QTableWidget):
             header.resizeSection(column, width)
         self._fill_frame()
         self.cellDoubleClicked.connect(self._on_double_click)
+        self.cellClicked.connect(self._on_click)
         self.setStyleSheet("QTableWidget { font-size: 11px; } QTableWidget::item { padding: 0px; }")
-        self.setMinimumHeight(_N_ROWS * 21 + 4)
+        # All rows where there is room; on a small screen it scrolls.
+        self.setMinimumHeight(5 * _ROW_PX)
         self.setMinimumWidth(960)
+
+    def sizeHint(self) -> QSize:
+        """Return the size that shows every row."""
+        return QSize(self.minimumWidth(), _N_ROWS * _ROW_PX + 4)
 
     # ------------------------------------------------------------------ frame
 
@@ -98,7 +114,7 @@ class MeasurementPanel(QTableWidget):
             first = 1 + 3 * number
             self.setSpan(0, first, 1, 3)
             title = self._cell(0, first)
-            title.setText(f"{measure.label} ({measure.unit.replace('cm2', 'cm²')})")
+            title.setText(_title(measure))
             title.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             title.setToolTip(measure.meaning)
             title.setFont(bold)
@@ -119,13 +135,7 @@ class MeasurementPanel(QTableWidget):
             "(larger - smaller) / larger of the two sides' volumes, with the larger side. "
             "Descriptive only: healthy people differ as well."
         )
-        for row, muscle in enumerate(MUSCLES, start=_HEADER_ROWS):
-            name = self._cell(row, _NAME_COLUMN)
-            name.setText(muscle.display_name)
-            name.setIcon(_swatch(muscle))
-            name.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-            if muscle.side is Side.LEFT:
-                self.setSpan(row, _ASYMMETRY_COLUMN, 2, 1)
+        self._name_rows()
         total = self._cell(_N_ROWS - 1, _NAME_COLUMN)
         total.setText("All muscles")
         total.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -133,6 +143,20 @@ class MeasurementPanel(QTableWidget):
             self._cell(_N_ROWS - 1, column).setFont(bold)
             for number in range(len(MEASURES)):
                 self._cell(1, 2 + 3 * number).setFont(bold)
+
+    def _name_rows(self) -> None:
+        """Write the muscles' names in the present order; pairs share one cell for asymmetry."""
+        anatomical = self._order == list(MUSCLES)
+        for row, muscle in enumerate(self._order, start=_HEADER_ROWS):
+            name = self._cell(row, _NAME_COLUMN)
+            if name.text() != muscle.display_name:
+                name.setText(muscle.display_name)
+                name.setIcon(_swatch(muscle))
+            name.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+            if (row - _HEADER_ROWS) % 2 == 0 and self.rowSpan(row, _ASYMMETRY_COLUMN) != (
+                2 if anatomical else 1
+            ):
+                self.setSpan(row, _ASYMMETRY_COLUMN, 2 if anatomical else 1, 1)
 
     def _cell(self, row: int, column: int) -> QTableWidgetItem:
         item = self.item(row, column)
@@ -143,23 +167,30 @@ class MeasurementPanel(QTableWidget):
 
     def set_measurement(self, now: Measurement | None, ai: Measurement | None) -> None:
         """Show these numbers; None empties the columns."""
-        self._now = now
+        self._now, self._ai = now, ai
         self.setUpdatesEnabled(False)
         try:
-            for row, muscle in enumerate([*MUSCLES, None], start=_HEADER_ROWS):
+            self._sort_muscles()
+            for row, muscle in enumerate([*self._order, None], start=_HEADER_ROWS):
                 mine = _row_of(now, muscle)
                 former = _row_of(ai, muscle)
                 note = cut_note(mine) if mine is not None else ""
                 self._cell(row, _NAME_COLUMN).setToolTip(note)
                 for number, measure in enumerate(MEASURES):
                     self._set_triple(row, 1 + 3 * number, measure, former, mine)
-            for number, group in enumerate(MuscleGroup):
-                mine_asymmetry = now.asymmetry[group] if now is not None else None
-                former_asymmetry = ai.asymmetry[group] if ai is not None else None
-                text = _asymmetry_text(mine_asymmetry, former_asymmetry)
-                self._set_text(_HEADER_ROWS + 2 * number, _ASYMMETRY_COLUMN, text)
+            self._show_asymmetry()
         finally:
             self.setUpdatesEnabled(True)
+
+    def _show_asymmetry(self) -> None:
+        anatomical = self._order == list(MUSCLES)
+        for row, muscle in enumerate(self._order, start=_HEADER_ROWS):
+            group = muscle.group
+            mine = self._now.asymmetry[group] if self._now is not None else None
+            former = self._ai.asymmetry[group] if self._ai is not None else None
+            text = _asymmetry_text(mine, former)
+            # Sorted rows stand alone and have one line only.
+            self._set_text(row, _ASYMMETRY_COLUMN, text if anatomical else text.split("\n")[0])
 
     def _set_triple(
         self,
@@ -169,19 +200,7 @@ class MeasurementPanel(QTableWidget):
         former: MuscleMeasure | None,
         mine: MuscleMeasure | None,
     ) -> None:
-        before, after = value_of(measure, former), value_of(measure, mine)
-        if former is not None and mine is not None and before is None and after is not None:
-            before_shown: float | None = 0.0 if measure.unit in ("ml", "cm2") else None
-        else:
-            before_shown = before
-        after_shown = after
-        if former is not None and present(former) and after is None and before is not None:
-            after_shown = 0.0 if measure.unit in ("ml", "cm2") else None
-        difference = (
-            after_shown - before_shown
-            if after_shown is not None and before_shown is not None
-            else None
-        )
+        before_shown, after_shown, difference = _triple(measure, former, mine)
         self._set_text(row, column, format_number(before_shown, measure.decimals))
         self._set_text(row, column + 1, format_number(after_shown, measure.decimals))
         delta = format_number(difference, measure.decimals, signed=True)
@@ -199,13 +218,112 @@ class MeasurementPanel(QTableWidget):
             cell.setText(text)
         return cell
 
+    # ------------------------------------------------------------------ sorting and copying
+
+    def _on_click(self, row: int, column: int) -> None:
+        if row >= _HEADER_ROWS or column == _ASYMMETRY_COLUMN:
+            return
+        if row == 0 and column != _NAME_COLUMN:
+            column += 1  # the title spans three columns and means the present value
+        if column == _NAME_COLUMN:
+            self.sort_by(None)
+        elif self._sort is None or self._sort[0] != column:
+            self.sort_by(column, largest_first=True)
+        elif self._sort[1]:
+            self.sort_by(column, largest_first=False)
+        else:
+            self.sort_by(None)
+
+    def sort_by(self, column: int | None, largest_first: bool = True) -> None:
+        """Sort the muscles by a column of numbers; None is the anatomical order."""
+        self._sort = None if column is None else (column, largest_first)
+        for number, measure in enumerate(MEASURES):
+            first = 1 + 3 * number
+            marked = column is not None and first <= column < first + 3
+            mark = (" ▼" if largest_first else " ▲") if marked else ""
+            self._set_text(0, first, _title(measure) + mark)
+            for at in range(first, first + 3):
+                brush = QBrush(_SORTED) if at == column else None
+                self._cell(1, at).setData(Qt.ItemDataRole.ForegroundRole, brush)
+        self.set_measurement(self._now, self._ai)
+
+    def _sort_muscles(self) -> None:
+        order = list(MUSCLES)
+        if self._sort is not None:
+            column, largest_first = self._sort
+            number, offset = divmod(column - 1, 3)
+
+            def key(muscle: Muscle) -> tuple[bool, float]:
+                triple = _triple(
+                    MEASURES[number], _row_of(self._ai, muscle), _row_of(self._now, muscle)
+                )
+                value = triple[offset]
+                if value is None:
+                    return True, 0.0  # what has no value stands last
+                return False, -value if largest_first else value
+
+            order.sort(key=key)
+        if order != self._order:
+            self._order = order
+            self._name_rows()
+
+    def copy(self) -> str:
+        """Put the whole table on the clipboard, tab separated with units; returns the text."""
+        header = ["Muscle", "Side"]
+        for measure in MEASURES:
+            header += [f"{_title(measure)} {state}" for state in ("AI", "now", "change")]
+        header += ["Asymmetry (%)", "Larger side"]
+        rows: list[list[Cell]] = []
+        for muscle in [*self._order, None]:
+            names = ("All muscles", "both") if muscle is None else (
+                muscle.group.value.capitalize(), muscle.side.value
+            )  # fmt: skip
+            row: list[Cell] = [*names]
+            for measure in MEASURES:
+                row += _triple(measure, _row_of(self._ai, muscle), _row_of(self._now, muscle))
+            asymmetry = self._now.asymmetry[muscle.group] if self._now and muscle else None
+            row.append(asymmetry.percent if asymmetry else None)
+            row.append(asymmetry.larger.value if asymmetry and asymmetry.larger else None)
+            rows.append(row)
+        return to_clipboard(header, rows)
+
+    def keyPressEvent(self, event: Any) -> None:
+        """Copy on Ctrl+C."""
+        if event.matches(QKeySequence.StandardKey.Copy):
+            self.copy()
+            event.accept()
+        else:
+            super().keyPressEvent(event)
+
     def _on_double_click(self, row: int, column: int) -> None:
         if self._now is None or row < _HEADER_ROWS:
             return
-        muscle = [*MUSCLES, None][row - _HEADER_ROWS]
+        muscle = [*self._order, None][row - _HEADER_ROWS]
         measure = _row_of(self._now, muscle)
         if measure is not None and measure.max_csa_slice is not None:
             self.slice_requested.emit(measure.max_csa_slice)
+
+
+def _title(measure: Measure) -> str:
+    return f"{measure.label} ({measure.unit.replace('cm2', 'cm²')})"
+
+
+def _triple(
+    measure: Measure, former: MuscleMeasure | None, mine: MuscleMeasure | None
+) -> tuple[float | None, float | None, float | None]:
+    """Return AI value, present value, difference; a muscle in one state only is 0 in the other."""
+    before, after = value_of(measure, former), value_of(measure, mine)
+    if former is not None and mine is not None and before is None and after is not None:
+        before_shown: float | None = 0.0 if measure.unit in ("ml", "cm2") else None
+    else:
+        before_shown = before
+    after_shown = after
+    if former is not None and present(former) and after is None and before is not None:
+        after_shown = 0.0 if measure.unit in ("ml", "cm2") else None
+    difference = (
+        after_shown - before_shown if after_shown is not None and before_shown is not None else None
+    )
+    return before_shown, after_shown, difference
 
 
 def _asymmetry_text(now: Asymmetry | None, ai: Asymmetry | None) -> str:

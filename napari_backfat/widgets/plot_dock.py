@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from napari_backfat.widgets.profile_panel import ProfilePanel
 
 REPAINT_MS = 50
+_NAMES = {
+    None: "All",
+    MuscleGroup.MULTIFIDUS: "Multifidus",
+    MuscleGroup.ERECTOR_SPINAE: "Erector sp.",
+    MuscleGroup.PSOAS_MAJOR: "Psoas",
+    MuscleGroup.QUADRATUS_LUMBORUM: "Quadratus l.",
+}
 _HISTOGRAM_BUDGET_S = 0.006
 _HISTOGRAM_PAUSE_MS = 15
 
@@ -61,35 +68,33 @@ class PlotDock(QWidget):
         self._slice = 0
         self._groups: tuple[MuscleGroup, ...] = tuple(MuscleGroup)
         self._stale = True
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(2, 2, 2, 2)
-        self._column.setSpacing(2)
-        self._column.addLayout(self._buttons())
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(2, 2, 2, 2)
+        self._row.setSpacing(2)
+        # Beside the plots, not above them: height is what a profile down the spine needs.
+        self._row.addLayout(self._buttons())
         self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
         self._more = QTimer(self)
         self._more.setSingleShot(True)
         self._more.setInterval(_HISTOGRAM_PAUSE_MS)
         self._more.timeout.connect(self._paint_histogram)
-        self.setMinimumHeight(200)
+        self.setMinimumHeight(135)
 
-    def _buttons(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(3)
+    def _buttons(self) -> QVBoxLayout:
+        column = QVBoxLayout()
+        column.setSpacing(1)
         self._choice = QButtonGroup(self)
         self.group_buttons: dict[MuscleGroup | None, Any] = {}
-        for group in (None, *MuscleGroup):
-            name = "All muscles" if group is None else group.value.capitalize()
-            button = check_button(name, f"Plot {name.lower()} (click)")
-            policy = button.sizePolicy()
-            policy.setHorizontalPolicy(policy.Policy.Maximum)
-            button.setSizePolicy(policy)
+        for group, name in _NAMES.items():
+            full = "all muscles" if group is None else group.value
+            button = check_button(name, f"Plot {full} (click)")
             button.clicked.connect(lambda _=False, g=group: self.show_group(g))
             self._choice.addButton(button)
             self.group_buttons[group] = button
-            row.addWidget(button)
+            column.addWidget(button)
         self.group_buttons[None].setChecked(True)
-        row.addStretch(1)
-        return row
+        column.addStretch(1)
+        return column
 
     def _build(self) -> None:
         """Make the plots; only now is pyqtgraph imported."""
@@ -108,8 +113,12 @@ class PlotDock(QWidget):
         splitter.setStretchFactor(0, 4)
         splitter.setStretchFactor(1, 1)
         splitter.setSizes([1000, 300])
-        self._column.addWidget(splitter, 1)
+        self._row.addWidget(splitter, 1)
         self.profile.show_groups(self._groups)
+
+    def sizeHint(self) -> QSize:
+        """Return the height of the live strip beside which it is tabbed."""
+        return QSize(900, 270)
 
     # ------------------------------------------------------------------ state from outside
 

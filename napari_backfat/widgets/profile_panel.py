@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     from napari_backfat.model.anatomy import Muscle
     from napari_backfat.model.vertebrae import VertebralLevels
 
+FAINT_TEXT = "#9AA1AB"
 _SIDES = (Side.LEFT, Side.RIGHT)
 _LEVEL_AXIS_PX = 26
 _SLICE_AXIS_PX = 40
 _TICKS_ALONG = 6
+_FLAT_PX = 180
 _TIP = (
     "Head at the top. Click or drag to go to a slice; the wheel goes slice by slice. "
     "Solid: patient's left, dashed: right. Dotted lines: discs between the named levels."
@@ -50,8 +52,8 @@ class Along:
 
     Attributes
     ----------
-    label : str
-        Axis label with unit.
+    label, short : str
+        Axis label with unit, and a word for the reading above the plot.
     is_area : bool
         Area in cm2, else a fraction in percent.
     decimals : int
@@ -61,15 +63,16 @@ class Along:
     """
 
     label: str
+    short: str
     is_area: bool
     decimals: int
     values: Callable[[SliceProfile, Sequence[Muscle]], NDArray[np.float64]]
 
 
-CSA = Along("CSA (cm²)", True, 2, lambda p, m: p.csa_cm2(m))
-LEAN_CSA = Along("Lean CSA (cm²)", True, 2, lambda p, m: p.lean_csa_cm2(m))
-MEAN_FF = Along("Mean FF (%)", False, 1, lambda p, m: p.mean_fat_fraction(m))
-FAT_SHARE = Along("Fat share (%)", False, 1, lambda p, m: p.fat_share(m))
+CSA = Along("CSA (cm²)", "CSA", True, 2, lambda p, m: p.csa_cm2(m))
+LEAN_CSA = Along("Lean CSA (cm²)", "Lean", True, 2, lambda p, m: p.lean_csa_cm2(m))
+MEAN_FF = Along("Mean FF (%)", "FF", False, 1, lambda p, m: p.mean_fat_fraction(m))
+FAT_SHARE = Along("Fat share (%)", "Share", False, 1, lambda p, m: p.fat_share(m))
 
 
 @dataclass(eq=False)
@@ -145,6 +148,7 @@ class ProfilePanel(pg.GraphicsLayoutWidget):
             for part, along in enumerate(measures):
                 self.plots.append(self._plot(group, along, first + part))
                 self.ci.layout.setColumnStretchFactor(first + part, 1)
+        self._set_compact()
         self._set_range()
         self._redraw(everything=True)
         self.set_levels(self._levels)
@@ -168,7 +172,6 @@ class ProfilePanel(pg.GraphicsLayoutWidget):
         item.getAxis("right").setWidth(_LEVEL_AXIS_PX if named else 0)
         item.getAxis("bottom").setHeight(34)
         item.getAxis("bottom").setLabel(along.label, color=TEXT.name(), **{"font-size": "11px"})
-        item.showGrid(x=True, y=False, alpha=0.18)
         discs = pg.PlotCurveItem(pen=pg.mkPen(FAINT, width=1, style=Qt.PenStyle.DotLine))
         item.addItem(discs, ignoreBounds=True)
         curves = {}
@@ -181,6 +184,19 @@ class ProfilePanel(pg.GraphicsLayoutWidget):
         box.picked.connect(self._on_picked)
         box.wheeled.connect(self._on_wheel)
         return _Plot(group, along, item, curves, here, discs, reading)
+
+    def resizeEvent(self, event: Any) -> None:
+        """Give the axis titles' room to the curves where the dock is flat."""
+        super().resizeEvent(event)
+        if getattr(self, "plots", None):
+            self._set_compact()
+
+    def _set_compact(self) -> None:
+        compact = self.height() < _FLAT_PX
+        for plot in self.plots:
+            axis = plot.item.getAxis("bottom")
+            axis.showLabel(not compact)
+            axis.setHeight(18 if compact else 34)
 
     def _depth(self) -> int:
         return 0 if self._profile is None else self._profile.voxels.shape[0]
@@ -294,7 +310,7 @@ class ProfilePanel(pg.GraphicsLayoutWidget):
                 shown = f"{value:.{plot.along.decimals}f}" if known else "\N{EM DASH}"
                 color = muscle_color(muscle_of(plot.group, side)).name()
                 parts.append(f'<span style="color:{color}">{side.value[0].upper()} {shown}</span>')
-            text = "&nbsp; ".join(parts)
+            text = f'<span style="color:{FAINT_TEXT}">{plot.along.short}</span> ' + " ".join(parts)
             if text != plot.text:
                 plot.text = text
                 plot.reading.setText(text, size="11px")

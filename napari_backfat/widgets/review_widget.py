@@ -18,9 +18,11 @@ from napari_backfat.widgets.case_desk import CaseDesk
 from napari_backfat.widgets.case_panel import CasePanel
 from napari_backfat.widgets.dialogs import Dialogs
 from napari_backfat.widgets.jobs import JobRunner
+from napari_backfat.widgets.level_lines import SpineControl
 from napari_backfat.widgets.levels_panel import LevelsPanel
 from napari_backfat.widgets.live_panel import LivePanel
 from napari_backfat.widgets.patient_panel import PatientPanel
+from napari_backfat.widgets.plot_dock import PlotDock
 from napari_backfat.widgets.scheduler import QtScheduler
 from napari_backfat.widgets.segment_panel import SegmentPanel
 from napari_backfat.widgets.tools import Tools
@@ -75,6 +77,11 @@ class ReviewWidget(QWidget):
         self.patient_panel = PatientPanel()
         self.levels_panel = LevelsPanel()
         self.live = LivePanel()
+        self.plots = PlotDock()
+        self.spine = SpineControl(
+            viewer, self.session, self.levels_panel, self.plots, self.jobs, self.scheduler,
+            self.show_message,
+        )  # fmt: skip
         self.autosaver = Autosaver(self.session, self)
         self.tools = Tools(viewer, self.brush_panel, self.session)
         self.views = Views(viewer, self.view_panel)
@@ -84,9 +91,11 @@ class ReviewWidget(QWidget):
         self._threshold_rest.setInterval(_THRESHOLD_REST_MS)
         self._compose()
         self._connect()
-        viewer.window.add_dock_widget(
+        strip = viewer.window.add_dock_widget(
             self.live, name="Measurements and risk", area="bottom", tabify=False
         )
+        viewer.window.add_dock_widget(self.plots, name="Plots", area="bottom", tabify=True)
+        QTimer.singleShot(0, strip.raise_)  # napari raises each new tab
 
     # ------------------------------------------------------------------ building
 
@@ -142,7 +151,8 @@ class ReviewWidget(QWidget):
         self.patient_panel.patient_changed.connect(self._on_patient)
         self.levels_panel.levels_changed.connect(self._on_levels)
         self.levels_panel.here_requested.connect(self._on_level_here)
-        self.live.table.slice_requested.connect(self.show_slice)
+        self.live.tables.slice_requested.connect(self.spine.show_slice)
+        self.plots.threshold_done.connect(self._on_threshold_rest)
         self._threshold_rest.timeout.connect(self._on_threshold_rest)
         self.jobs.started.connect(ai.set_busy)
         self.jobs.progressed.connect(ai.set_progress)
@@ -157,6 +167,7 @@ class ReviewWidget(QWidget):
         self.session.closing.connect(self._on_closing)
         self.tools.bind_keys(
             self.views.keys
+            | self.spine.keys
             | {
                 "Control-R": self.run_ai,
                 "Control-Shift-S": self.desk.save,
@@ -186,6 +197,7 @@ class ReviewWidget(QWidget):
         self.levels_panel.set_levels(case.levels)
         self.segment_panel.set_result("", "")
         self.live.set_case(case)
+        self.spine.attach(case)
         for signal, slot in self._case_slots(case):
             signal.connect(slot)
         self._on_saved_flag(case.saved)
@@ -206,6 +218,7 @@ class ReviewWidget(QWidget):
         for signal, slot in self._case_slots(case):
             signal.disconnect(slot)
         self.live.set_case(None)
+        self.spine.detach()
         self.tools.detach()
         self.views.detach()
         if self.layers is not None:
@@ -307,12 +320,6 @@ class ReviewWidget(QWidget):
     def _on_level_here(self, end: str) -> None:
         if self.layers is not None:
             self.levels_panel.set_slice(end, self.viewer.dims.current_step[-3])
-
-    def show_slice(self, index: int) -> None:
-        """Show an axial slice, working index Z."""
-        step = list(self.viewer.dims.current_step)
-        step[-3] = index
-        self.viewer.dims.current_step = tuple(step)
 
     def _on_saved_flag(self, saved: bool) -> None:
         case = self.session.case
