@@ -46,6 +46,8 @@ _PROBE = (
 )
 _LOOK_S = 0.1
 _PROBE_S = 60.0
+_LAST_WORDS = 1200
+_ERROR = re.compile(r"[\w.]*(Error|Exception|Exit|Interrupt)\b")
 _PERCENT = re.compile(r"(\d{1,3})%\|")
 
 
@@ -252,8 +254,11 @@ def _why(child: Child, called: str) -> str:
     """One sentence, then the end of what nnU-Net said."""
     said = child.said(child.err)
     # A progress bar rewrites its line; only its last state is worth anything.
-    lines = [line.split("\r")[-1].rstrip() for line in said.splitlines()]
-    end = "\n".join(line for line in lines if line)[-1200:]
+    lines = [line for raw in said.split("\n") if (line := raw.split("\r")[-1].rstrip())]
+    end = "\n".join(lines)[-_LAST_WORDS:]
+    # The last error is often "a worker died"; what killed the worker stands further up.
+    causes = [line for line in lines if _ERROR.match(line) and line not in end]
+    end = "\n".join([*dict.fromkeys(causes[-3:]), *(["…"] if causes else []), end])
     code = child.process.returncode
     reason = f"exit code {code}"
     if code in (-9, 137) or "outofmemory" in said.lower().replace(" ", ""):
