@@ -209,6 +209,12 @@ class ReviewSession:
                     }
                     for f in segmentation.flags
                 ],
+                "expected_dice": {
+                    m.name.lower(): round(q.expected_dice, 3)
+                    for m, q in segmentation.quality.items()
+                    if q.expected_dice is not None
+                },
+                "slice_uncertainty": [round(float(u), 3) for u in segmentation.slice_uncertainty],
             },
         )
 

@@ -15,8 +15,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_backfat.widgets.uncertain import UncertainSlices
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from napari_backfat.model.case import Case
 
 
 class SegmentPanel(QWidget):
@@ -70,6 +74,8 @@ class SegmentPanel(QWidget):
         layout.addWidget(self.stage)
         layout.addWidget(self.device_note)
         layout.addWidget(self.result)
+        self.uncertain = UncertainSlices()
+        layout.addWidget(self.uncertain)
         self.set_device_note("")
         self.set_result("", "")
         self.set_idle()
@@ -108,6 +114,24 @@ class SegmentPanel(QWidget):
         self.bar.setVisible(False)
         self.stage.setText(text)
         self.stage.setVisible(bool(text))
+
+    def set_case(self, case: Case | None) -> None:
+        """Show what the AI said about a case, and offer the slices at which it was unsure."""
+        self.uncertain.set_case(case)
+        if case is None or case.ai is None:
+            self.set_result("", "")
+            return
+        about = case.ai.provenance
+        flags = about.get("flags", [])
+        text = (
+            f"{about.get('backend', 'AI')} on {about.get('device', 'unknown device')} in "
+            f"{about.get('seconds', 0):.0f} s, weights {str(about.get('weights_sha256'))[:10]}"
+        )
+        if flags:
+            # That a muscle goes on beyond the last slice is no reason to doubt its outline.
+            first = min(flags, key=lambda f: f["kind"] == "continues beyond the scan")["text"]
+            text += f"\n{len(flags)} remarks: {first[:42] + '…' if len(first) > 43 else first}"
+        self.set_result(text, "\n".join(f["text"] for f in flags))
 
     def set_result(self, text: str, details: str) -> None:
         """Show what the AI delivered; the details go into the tooltip."""
