@@ -38,7 +38,9 @@ def export_bids(content: Content, options: Options, staging: Section) -> None:
     subject = f"sub-{options.subject or content.case_id}"
     for name, array, labels in masks_of(content):
         record = sidecar(content, options, name)
-        record["Sources"] = []  # the images' names may name a person; their hashes are given
+        record["SpatialReference"] = "orig"
+        record["snomed_ct"] = {"Description": "SNOMED CT concept of the structure"}
+        record["snomed_ct_laterality"] = {"Description": "SNOMED CT concept of its side"}
         stem = f"{subject}/anat/{subject}_space-orig_desc-{name}_dseg"
         write_mask(content, staging, stem, array, labels, record)
     staging.write(

@@ -87,5 +87,5 @@ def _save_image(image: Dataset, original: Dataset, stream: Any) -> None:
     meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
     known = getattr(original, "file_meta", {})
     meta.TransferSyntaxUID = known.get("TransferSyntaxUID", ExplicitVRLittleEndian)
-    file = FileDataset(None, image, file_meta=meta, preamble=b"\0" * 128)
+    file = FileDataset("", image, file_meta=meta, preamble=b"\0" * 128)
     file.save_as(stream, enforce_file_format=True)

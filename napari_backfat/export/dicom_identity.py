@@ -120,7 +120,7 @@ def anonymous_image(dataset: Dataset, pseudonyms: Pseudonyms) -> Dataset:
             "cannot be removed; de-identify them with another program first."
         )
     image = _kept(dataset, frozenset((*_PLACE, *_PIXELS, "StudyInstanceUID")), pseudonyms)
-    for word in _REQUIRED:
+    for word in (*_REQUIRED, "Manufacturer", "PositionReferenceIndicator"):
         setattr(image, word, "")
     _mark(image, dataset, pseudonyms)
     return image

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from highdicom import sr
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
@@ -86,10 +87,19 @@ def measurement_report(
         series_description="Paraspinal muscle measurements (research)",
         specific_character_set="ISO_IR 192",
     )
+    document.CodingSchemeIdentificationSequence = [_private_scheme()]
     for word in ("PatientIdentityRemoved", "DeidentificationMethod"):
         if word in source.headers[0]:
             setattr(document, word, source.headers[0][word].value)
     return document
+
+
+def _private_scheme() -> Dataset:
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator = coded.SCHEME
+    scheme.CodingSchemeName = "napari-backfat private codes"
+    scheme.CodingSchemeResponsibleOrganization = coded.MANUFACTURER
+    return scheme
 
 
 def _observers(options: Options) -> sr.ObservationContext:

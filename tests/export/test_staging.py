@@ -27,18 +27,28 @@ def test_files_appear_together(tmp_path: Path) -> None:
     assert everything(tmp_path) == {"new/out/a.txt": b"a", "new/out/deep/b.txt": b"b"}
 
 
-def test_an_error_in_the_block_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), Staging(tmp_path / "new" / "out") as staging:
+def write_all(folder: Path, names: tuple[str, ...], *, overwrite: bool = False) -> None:
+    with Staging(folder, overwrite=overwrite) as staging:
+        for name in names:
+            staging.write(name, b"new")
+
+
+def stop_halfway(folder: Path) -> None:
+    with Staging(folder) as staging:
         staging.write("a.txt", b"a")
         raise RuntimeError("stop")
+
+
+def test_an_error_in_the_block_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        stop_halfway(tmp_path / "new" / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_existing_files_are_in_the_way_unless_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"old")
-    with pytest.raises(BackfatError, match="--overwrite"), Staging(tmp_path) as staging:
-        staging.write("b.txt", b"b")
-        staging.write("a.txt", b"new")
+    with pytest.raises(BackfatError, match="--overwrite"):
+        write_all(tmp_path, ("b.txt", "a.txt"))
     assert everything(tmp_path) == {"a.txt": b"old"}
     with Staging(tmp_path, overwrite=True) as staging:
         staging.write("a.txt", b"new")
@@ -62,17 +72,13 @@ def test_a_failed_rename_puts_everything_back(
         real(source, target)
 
     monkeypatch.setattr(module, "replace", replace)
-    with (
-        pytest.raises(BackfatError, match="disk is full"),
-        Staging(tmp_path, overwrite=True) as staging,
-    ):
-        for name in ("a", "b/x", "c"):
-            staging.write(name, b"new")
+    with pytest.raises(BackfatError, match="disk is full"):
+        write_all(tmp_path, ("a", "b/x", "c"), overwrite=True)
     assert everything(tmp_path) == {"a": b"old", "c": b"old"}
     assert not (tmp_path / "b").exists()
 
 
 def test_paths_cannot_leave_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="below"), Staging(tmp_path / "out") as staging:
-        staging.write("../escape", b"x")
+    with pytest.raises(ValueError, match="below"):
+        write_all(tmp_path / "out", ("../escape",))
     assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,8 @@ from napari_backfat.model.errors import BackfatError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from napari_backfat.export.content import Content
 
 _PLACES = (("upper third", 1 / 6), ("middle third", 1 / 2), ("lower third", 5 / 6))  # their middles
@@ -88,8 +90,8 @@ def _level_middles(content: Content) -> tuple[KeySlice, ...]:
     return tuple(found[-MOST:])
 
 
-def _spread(slices: np.ndarray, where: str) -> tuple[KeySlice, ...]:
-    found = {}
+def _spread(slices: NDArray[np.intp], where: str) -> tuple[KeySlice, ...]:
+    found: dict[int, KeySlice] = {}
     for name, share in _PLACES:
         z = int(slices[min(int(share * slices.size), slices.size - 1)])
         found.setdefault(z, KeySlice(z, f"{name}{where}, slice {z}"))

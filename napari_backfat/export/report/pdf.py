@@ -111,7 +111,7 @@ def _heading(canvas: Canvas, page: Page) -> float:
     y -= height + 3
     canvas.setStrokeColor(_LINE)
     canvas.line(_SIDE, y, _W - _SIDE, y)
-    return y - 3
+    return float(y - 3)
 
 
 def _pictures(canvas: Canvas, composed: Composed, y: float, room: float) -> float:
@@ -138,7 +138,7 @@ def _pictures(canvas: Canvas, composed: Composed, y: float, room: float) -> floa
             words.drawOn(canvas, x, y - height - 1 - tall)
             x += width + spread
         y -= height + caption
-    return y
+    return float(y)
 
 
 def _full_height(row: tuple[Picture, ...]) -> float:
@@ -250,7 +250,9 @@ def _right(page: Page) -> list[Any]:
 
 def _tall(parts: list[Any], width: float) -> float:
     """Return the height of flowables set at their own size."""
-    return sum(p.wrap(width, 10 * _H)[1] + p.getSpaceBefore() + p.getSpaceAfter() for p in parts)
+    return float(
+        sum(p.wrap(width, 10 * _H)[1] + p.getSpaceBefore() + p.getSpaceAfter() for p in parts)
+    )
 
 
 def _drivers(page: Page, width: float) -> Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from skimage.measure import find_contours
+from skimage import measure
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.colors import muscle_rgb, tissue_rgba
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from napari_backfat.export.content import Content
     from napari_backfat.export.report.keys import KeySlice
+
+_measure: Any = measure  # its functions carry no types
 
 LETTER_RGB = (242, 176, 30)
 _MARGIN_MM = 18.0
@@ -198,7 +200,7 @@ def _outline(
     if not inside.any():
         return
     color = tuple(round(255 * c) for c in muscle_rgb(muscle))
-    for contour in find_contours(inside, 0.5):
+    for contour in _measure.find_contours(inside, 0.5):
         # Contour points count from the centre of the first (padded) voxel.
         points = [((x - 0.5) * zoom[1], (y - 0.5) * zoom[0]) for y, x in contour]
         pen.line(points, fill=color, width=_OUTLINE_PX * _FINER, joint="curve")
@@ -208,9 +210,10 @@ def _letters(
     pen: Any, size: tuple[int, int], ends: tuple[tuple[str, str], tuple[str, str]]
 ) -> None:
     width, height = size
-    font = ImageFont.load_default(size=max(24, height // 11))
+    points = max(24, height // 11)
+    font = ImageFont.load_default(size=points)
     (top, bottom), (left, right) = ends
-    gap = font.size // 3
+    gap = points // 3
     for text, place, anchor in (
         (left, (gap, height / 2), "lm"),
         (right, (width - gap, height / 2), "rm"),
