@@ -145,7 +145,7 @@ def test_html_needs_nothing_else(content: Content, tmp_path: Path) -> None:
     assert source.count("<svg") == 2
     curves = re.findall(r"<polyline[^>]*>", source)
     assert len(curves) >= 16
-    assert all('fill="none"' in curve for curve in curves)  # else browsers fill them black
+    assert all("fill: none" in curve for curve in curves)  # else they are filled black
 
 
 def test_names_from_outside_are_text_not_markup(content: Content, tmp_path: Path) -> None:
