@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QMessageBox,
+    QPlainTextEdit,
     QVBoxLayout,
     QWidget,
 )
@@ -54,6 +55,45 @@ class Dialogs:
     def folder(self, title: str) -> str | None:
         """Return the folder chosen, or None."""
         return QFileDialog.getExistingDirectory(self._parent, title) or None
+
+    def file(self, title: str) -> str | None:
+        """Return the file chosen, or None."""
+        return QFileDialog.getOpenFileName(self._parent, title)[0] or None
+
+    def licence(self, name: str, facts: str, text: str) -> bool:
+        """Show what a model is and its licence; returns whether the person agrees."""
+        window = QDialog(self._parent)
+        window.setWindowTitle(f"Use {name}?")
+        window.resize(640, 520)
+        about = QLabel(facts)
+        about.setWordWrap(True)
+        about.setTextFormat(Qt.TextFormat.PlainText)
+        about.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        licence = QPlainTextEdit(text)
+        licence.setReadOnly(True)
+        buttons = QDialogButtonBox()
+        role = QDialogButtonBox.ButtonRole
+        buttons.addButton("I agree to this licence", role.AcceptRole)
+        cancel = buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
+        if cancel is not None:
+            cancel.setDefault(True)
+        buttons.accepted.connect(window.accept)
+        buttons.rejected.connect(window.reject)
+        layout = QVBoxLayout(window)
+        layout.addWidget(about)
+        layout.addWidget(licence, 1)
+        layout.addWidget(buttons)
+        return bool(window.exec() == QDialog.DialogCode.Accepted)
+
+    def label_map(self, question: str, names: Sequence[str]) -> str | None:
+        """Ask which label map fits a model: a ready-made name, a file, or None."""
+        from_file = "a file…"
+        name, agreed = QInputDialog.getItem(
+            self._parent, "Which label map?", question, [*names, from_file], 0, False
+        )
+        if not agreed:
+            return None
+        return self.file("Label map (TOML or JSON)") if name == from_file else name
 
     def yes(self, title: str, question: str) -> bool:
         """Ask a question whose safe answer is no."""

@@ -144,6 +144,7 @@ class ReviewWidget(QWidget):
         ai.run_clicked.connect(self.run_ai)
         ai.cancel_clicked.connect(self.jobs.cancel)
         ai.device_chosen.connect(self._on_device)
+        ai.models.attach(self.jobs, lambda: self.desk.dialogs, self.show_message)
         brush.threshold_chosen.connect(self._on_threshold)
         brush.threshold_done.connect(self._on_threshold_rest)
         brush.undo_clicked.connect(self.tools.undo)
@@ -241,7 +242,7 @@ class ReviewWidget(QWidget):
             return
         self.show_message("")
         self.session.case.masks.sync()
-        job = self.session.segment_job(device=self.segment_panel.device.currentText())
+        job = self.session.segment_job(**self.segment_panel.wanted)
         self.jobs.start("AI segmentation", job, self._on_segmented)
 
     def _on_segmented(self, result: Segmented) -> None:
@@ -258,7 +259,7 @@ class ReviewWidget(QWidget):
             return
         self.show_message("")
         self.session.case.masks.sync()
-        job = self.session.segment_job(device=self.segment_panel.device.currentText())
+        job = self.session.segment_job(**self.segment_panel.wanted)
         if not self.jobs.start("AI for these slices", job, self.tools.actions.accept_ai):
             self.show_message("Another job is running; wait for it or cancel it (Esc).")
 

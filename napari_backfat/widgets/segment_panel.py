@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_backfat.widgets.models_panel import ModelsPanel
 from napari_backfat.widgets.uncertain import UncertainSlices
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class SegmentPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(3)
+        self.models = ModelsPanel()
+        layout.addWidget(self.models)
         layout.addLayout(grid)
         layout.addWidget(self.stage)
         layout.addWidget(self.device_note)
@@ -79,6 +82,11 @@ class SegmentPanel(QWidget):
         self.set_device_note("")
         self.set_result("", "")
         self.set_idle()
+
+    @property
+    def wanted(self) -> dict[str, str]:
+        """The choices of model and device, as arguments of `ReviewSession.segment_job`."""
+        return {"backend_name": self.models.key, "device": self.device.currentText()}
 
     def set_devices(self, names: Sequence[str]) -> None:
         """Offer these devices, the first one chosen."""
@@ -94,6 +102,7 @@ class SegmentPanel(QWidget):
         """Show that a job runs."""
         self.run.setEnabled(False)
         self.device.setEnabled(False)
+        self.models.setEnabled(False)
         self.cancel.setEnabled(True)
         self.bar.setVisible(True)
         self.cancel.setVisible(True)
@@ -110,6 +119,7 @@ class SegmentPanel(QWidget):
         """Show that no job runs, with an optional closing sentence."""
         self.run.setEnabled(True)
         self.device.setEnabled(True)
+        self.models.setEnabled(True)
         self.cancel.setVisible(False)
         self.bar.setVisible(False)
         self.stage.setText(text)

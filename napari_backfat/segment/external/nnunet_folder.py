@@ -23,6 +23,10 @@ LABELS = ("backfat-labels.toml", "backfat-labels.json")
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth")
 
 
+class LabelsUnclear(BackfatError):
+    """Nothing in the folder says which numbers are which muscles; a label map answers it."""
+
+
 def nnunet_inside(path: Path) -> Path | None:
     """Return the nnU-Net training folder at or up to two levels below a path; None without one."""
     patterns = ("", "*/", "*/*/")
@@ -120,7 +124,7 @@ def _nnunet_labels(
     matching = [n for n in ready_made() if fits(read_label_map(n), names)]
     if len(matching) == 1:
         return read_label_map(matching[0]), f"ready-made '{matching[0]}', by names in dataset.json"
-    raise BackfatError(
+    raise LabelsUnclear(
         f"It is not clear which labels of {path.name} are which muscles. Its dataset.json lists "
         f"{_listed(names)}. Give a ready-made label map ({', '.join(ready_made())}) or a file of "
         f"your own, or put it into the folder as {LABELS[0]} (docs/models.md)."
