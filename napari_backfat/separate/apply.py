@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from napari_backfat.model.volume import Scan, Volume
 
 CASE = "case"
+MOSTLY_FAT = (
+    "More than half of the muscle is called fat. On one image this is usually shading or noise "
+    "taken for a class, not fat: check the fat mask by eye, or try N4."
+)
 NO_SHADING = "N4 was not applied: shading cancels in the fat fraction F/(F+W)."
 
 
@@ -124,6 +128,10 @@ def separate(
     shift = not source.is_fraction or recipe.scope is Scope.MUSCLE or bool(case.refused)
     threshold = DEFAULT_THRESHOLD if shift or case.threshold is None else case.threshold
     codes, decision, excluded = _maps(source, muscle, outer, fits, recipe, scan, shift)
+    if source.image != FAT_FRACTION and _mostly_fat(
+        codes if decision is None else decision, muscle
+    ):
+        notes.append(MOSTLY_FAT)
     if excluded:
         ml = excluded * scan.geometry.voxel_ml
         notes.append(f"{ml:.1f} ml of fat outside the outline of the lean tissue is not counted.")
@@ -189,6 +197,12 @@ def _fits(
             if mine.size:
                 fits[muscle_id.name.lower()] = method.fit(mine, source.bright, recipe)
     return fits
+
+
+def _mostly_fat(decision: NDArray[np.uint16], muscle: NDArray[np.uint8]) -> bool:
+    decided = decision[muscle > 0]
+    decided = decided[decided != UNDEFINED]
+    return bool(decided.size) and float((decided >= SCALE // 2).mean()) > 0.5
 
 
 def _maps(

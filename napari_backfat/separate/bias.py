@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ITERATIONS = (50, 50, 30, 20)
 CONTROL_POINTS = 4
-_WORK_VOXELS = 400_000
+_WORK_VOXELS = 150_000
 _BODY_SHARE = 0.08  # of the 99th percentile: above the noise of air
 
 

@@ -47,7 +47,7 @@ def fit_otsu(values: NDArray[np.floating], bright: bool, seed: int = 0) -> Fit:
 
     sample = sample_of(values, seed)
     test = two_classes(sample, seed)
-    details = {"ashman_d": test.ashman_d, "bic_gain": test.bic_gain}
+    details = {"ashman_d": test.ashman_d, "bic_gain": test.bic_gain, "valley": test.valley}
     if not test.separate:
         return Fit(None, voxels=int(values.size), refused=ONE_CLASS, details=details)
     cut = float(threshold_otsu(sample.ravel(), nbins=1024))
