@@ -17,10 +17,12 @@ from napari_backfat.widgets.brush_panel import BrushPanel
 from napari_backfat.widgets.case_desk import CaseDesk
 from napari_backfat.widgets.case_panel import CasePanel
 from napari_backfat.widgets.dialogs import Dialogs
+from napari_backfat.widgets.export_desk import ExportDesk
 from napari_backfat.widgets.jobs import JobRunner
 from napari_backfat.widgets.level_lines import SpineControl
 from napari_backfat.widgets.levels_panel import LevelsPanel
 from napari_backfat.widgets.live_panel import LivePanel
+from napari_backfat.widgets.methods_desk import MethodsDesk
 from napari_backfat.widgets.patient_panel import PatientPanel
 from napari_backfat.widgets.plot_dock import PlotDock
 from napari_backfat.widgets.scheduler import QtScheduler
@@ -85,7 +87,9 @@ class ReviewWidget(QWidget):
         self.autosaver = Autosaver(self.session, self)
         self.tools = Tools(viewer, self.brush_panel, self.session)
         self.views = Views(viewer, self.view_panel)
+        self.methods = MethodsDesk(self.session, self.jobs, self)
         self.desk = CaseDesk(self.session, self.jobs, self.autosaver, Dialogs(self))
+        self.exports = ExportDesk(self.session, self.jobs, self.desk)
         self._threshold_rest = QTimer(self)
         self._threshold_rest.setSingleShot(True)
         self._threshold_rest.setInterval(_THRESHOLD_REST_MS)
@@ -124,6 +128,7 @@ class ReviewWidget(QWidget):
         second.setContentsMargins(2, 2, 2, 2)
         second.addWidget(_group("Levels measured", self.levels_panel))
         second.addWidget(_group("Person", self.patient_panel))
+        second.addWidget(_group("Fat method", self.methods.panel))
         second.addStretch(1)
         self.tabs = QTabWidget()
         self.tabs.addTab(_scrolled(work), "Review")
@@ -141,10 +146,13 @@ class ReviewWidget(QWidget):
         case.open_case_clicked.connect(self.desk.ask_for_case)
         case.save_clicked.connect(self.desk.save)
         case.save_as_clicked.connect(self.desk.save_as)
+        case.export_clicked.connect(self.exports.export)
+        case.report_clicked.connect(self.exports.report)
         ai.run_clicked.connect(self.run_ai)
         ai.cancel_clicked.connect(self.jobs.cancel)
         ai.device_chosen.connect(self._on_device)
         ai.models.attach(self.jobs, lambda: self.desk.dialogs, self.show_message)
+        ai.uncertain.slice_requested.connect(self.spine.show_slice)
         brush.threshold_chosen.connect(self._on_threshold)
         brush.threshold_done.connect(self._on_threshold_rest)
         brush.undo_clicked.connect(self.tools.undo)
@@ -155,12 +163,16 @@ class ReviewWidget(QWidget):
         self.live.tables.slice_requested.connect(self.spine.show_slice)
         self.plots.threshold_done.connect(self._on_threshold_rest)
         self._threshold_rest.timeout.connect(self._on_threshold_rest)
+        self.methods.map_changed.connect(self._on_fat_map)
+        self.methods.message.connect(self.show_message)
         self.jobs.started.connect(ai.set_busy)
         self.jobs.progressed.connect(ai.set_progress)
         self.jobs.ended.connect(ai.set_idle)
         self.jobs.failed.connect(self.show_message)
         self.autosaver.failed.connect(self.show_message)
         self.desk.message.connect(self.show_message)
+        self.exports.message.connect(self.show_message)
+        self.exports.done.connect(ai.set_idle)
         self.desk.saved.connect(lambda folder: ai.set_idle(f"Saved to {folder}"))
         self.jobs.cancelled.connect(lambda: ai.set_idle("Cancelled; nothing was changed."))
         self.tools.actions.ai_wanted.connect(self.run_ai_here)
@@ -169,6 +181,7 @@ class ReviewWidget(QWidget):
         self.tools.bind_keys(
             self.views.keys
             | self.spine.keys
+            | ai.uncertain.keys
             | {
                 "Control-R": self.run_ai,
                 "Control-Shift-S": self.desk.save,
@@ -196,7 +209,6 @@ class ReviewWidget(QWidget):
         self.patient_panel.set_patient(case.patient)
         self.levels_panel.set_slice_count(case.scan.geometry.shape[0])
         self.levels_panel.set_levels(case.levels)
-        self.segment_panel.set_result("", "")
         self.live.set_case(case)
         self.spine.attach(case)
         for signal, slot in self._case_slots(case):
@@ -219,6 +231,7 @@ class ReviewWidget(QWidget):
         for signal, slot in self._case_slots(case):
             signal.disconnect(slot)
         self.live.set_case(None)
+        self.segment_panel.set_case(None)
         self.spine.detach()
         self.tools.detach()
         self.views.detach()
@@ -246,12 +259,14 @@ class ReviewWidget(QWidget):
         self.jobs.start("AI segmentation", job, self._on_segmented)
 
     def _on_segmented(self, result: Segmented) -> None:
-        known = self.session.case.masks.fat_map if self.session.case else None
         self.session.accept_segmentation(result)
-        if self.layers is not None and result.fat_map is not known:
+        self.tools.update_history()
+
+    def _on_fat_map(self) -> None:
+        if self.layers is not None:
             self.layers.update_fat_map()
             self.views.update_images()
-        self.tools.update_history()
+            self.tools.update_history()
 
     def run_ai_here(self) -> None:
         """Start the AI for the slab that was asked for; only the slab is replaced."""
@@ -268,20 +283,8 @@ class ReviewWidget(QWidget):
         if not self.tools.cancel():
             self.jobs.cancel()
 
-    def _on_ai(self, ai: Any) -> None:
-        if ai is None:
-            self.segment_panel.set_result("", "")
-            return
-        about = ai.provenance
-        flags = about.get("flags", [])
-        text = (
-            f"{about.get('backend', 'AI')} on {about.get('device', 'unknown device')} in "
-            f"{about.get('seconds', 0):.0f} s, weights {str(about.get('weights_sha256'))[:10]}"
-        )
-        if flags:
-            first = flags[0]["text"]
-            text += f"\n{len(flags)} remarks: {first[:42] + '…' if len(first) > 43 else first}"
-        self.segment_panel.set_result(text, "\n".join(f["text"] for f in flags))
+    def _on_ai(self, _: Any) -> None:
+        self.segment_panel.set_case(self.session.case)
 
     def _on_device(self, choice: str) -> None:
         """Say what a choice will use; in a thread, because torch takes seconds to start."""
