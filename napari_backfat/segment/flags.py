@@ -153,9 +153,9 @@ def _cut(
         first, last = area.first[present, axis], area.last[present, axis]
         # A scan's own edge cuts a little before it; a rim of zeros is the muscle's own border only
         # if the muscle touches it.
-        if (low <= np.where(first == 0, near - 0.5, first)).any():
+        if (low <= np.where(first == 0, near, first)).any():
             sides.append(names[0])
-        if (high >= np.where(last == n - 1, n - 0.5 - near, last)).any():
+        if (high >= np.where(last == n - 1, n - 1 - near, last)).any():
             sides.append(names[1])
     if sides:
         text = f"{m.display_name} is cut by the edge of the image ({', '.join(sides)})."

@@ -75,8 +75,11 @@ class TorchBackend:
         # quick.
         yield Progress(0.0, "Starting torch")
         import torch
+        from threadpoolctl import threadpool_limits
 
         threads = torch.get_num_threads()
+        # Matrices of resampling are too small for several threads, which wait for each other.
+        blas = threadpool_limits(limits=1, user_api="blas")
         try:
             # Threads that wait for each other are slow as soon as anything else is busy: with two
             # threads on two busy cores the real case took 26 s, with one 8 s. Half the cores also
@@ -97,6 +100,7 @@ class TorchBackend:
             ) from error
         finally:
             torch.set_num_threads(threads)
+            blas.restore_original_limits()
 
     def _run(self, scan: Scan, device: str) -> Generator[Progress, None, Segmentation]:
         started = time.perf_counter()

@@ -107,3 +107,13 @@ def test_mirroring_the_patient_mirrors_the_result(seed: int, noise: float) -> No
 def test_an_empty_map_stays_empty() -> None:
     empty = np.zeros((3, 10, 10), dtype=np.uint8)
     np.testing.assert_array_equal(clean(empty, SPACING), empty)
+
+
+def test_a_rolled_patient_keeps_the_sides() -> None:
+    from scipy import ndimage
+
+    muscle = back()
+    muscle[:, 6:18, :] = np.where(muscle[:, 28:40] >= 5, muscle[:, 28:40], 0)  # psoas in front
+    for degrees in (-30, -15, 15, 30):
+        rolled = ndimage.rotate(muscle, degrees, (1, 2), reshape=True, order=0)
+        np.testing.assert_array_equal(fix_sides(rolled, SPACING), rolled)

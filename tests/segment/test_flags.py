@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle
-from napari_backfat.segment.flags import quality_flags
+from napari_backfat.segment.flags import image_area, quality_flags
+from napari_backfat.segment.quality import Evidence, MuscleQuality
 
 
 def whole() -> np.ndarray:
@@ -54,3 +55,55 @@ def test_low_probability_is_flagged() -> None:
     assert flag.muscle is Muscle.MULTIFIDUS_RIGHT
     assert flag.kind == "low confidence"
     assert "0.50" in flag.text
+
+
+def test_a_muscle_that_stops_just_before_the_edge_is_cut_too() -> None:
+    muscle = whole()
+    muscle[2, 10:20, 88:98] = Muscle.QUADRATUS_LUMBORUM_RIGHT
+    assert kinds(muscle, spacing_mm=(4.0, 1.5, 1.5)) == [
+        (Muscle.QUADRATUS_LUMBORUM_RIGHT, "cut by field of view")
+    ]
+
+
+def test_a_muscle_whose_place_lies_outside_the_image_is_cut_and_no_silent_zero() -> None:
+    # X runs from the patient's right to the left; the image ends just left of the midline.
+    muscle = np.zeros((4, 40, 60), dtype=np.uint8)
+    muscle[:, 10:20, 40:48] = Muscle.MULTIFIDUS_RIGHT
+    muscle[:, 10:20, 50:58] = Muscle.MULTIFIDUS_LEFT
+    muscle[:, 10:20, 10:30] = Muscle.ERECTOR_SPINAE_RIGHT
+    flags = {f.muscle: f for f in quality_flags(muscle, {})}
+    left = flags[Muscle.ERECTOR_SPINAE_LEFT]
+    assert left.kind == "cut by field of view"
+    assert "outside the image (left side)" in left.text
+    wide = np.pad(muscle, ((0, 0), (0, 0), (0, 60)))
+    flags = {f.muscle: f for f in quality_flags(wide, {})}
+    assert flags[Muscle.ERECTOR_SPINAE_LEFT].kind == "not found"
+    padded = np.zeros(wide.shape, dtype=np.float32)
+    padded[:, :, :60] = 1  # the same as image and zeros
+    flags = {f.muscle: f for f in quality_flags(wide, {}, image_area([padded]))}
+    assert flags[Muscle.ERECTOR_SPINAE_LEFT].kind == "cut by field of view"
+    assert all(m in flags for m in MUSCLES if not (muscle == m).any())
+
+
+def test_empty_slices_at_the_ends_do_not_hide_a_cut() -> None:
+    image = np.zeros((8, 40, 100), dtype=np.float32)
+    image[1:7] = 1
+    muscle = np.zeros(image.shape, dtype=np.uint8)
+    muscle[1:7] = whole()
+    muscle[1][muscle[2] == Muscle.PSOAS_MAJOR_LEFT] = Muscle.PSOAS_MAJOR_LEFT
+    assert [(f.muscle, f.kind) for f in quality_flags(muscle, {}, image_area([image]))] == [
+        (Muscle.PSOAS_MAJOR_LEFT, "continues beyond the scan")
+    ]
+
+
+def test_many_doubtful_outlines_make_a_doubtful_case() -> None:
+    evidence = Evidence(0.1, 0.1, 0.1, 0.0, 0.0, 0.1, 0.1)
+    quality = {m: MuscleQuality(0.6 if m <= 4 else 0.9, m <= 4, evidence) for m in MUSCLES}
+    flags = quality_flags(whole(), {}, quality=quality)
+    assert [f.kind for f in flags] == ["doubtful case", *["low confidence"] * 4]
+    assert "expected Dice about 0.60" in flags[1].text
+    one = {m: MuscleQuality(0.6, m == 1, evidence) for m in MUSCLES}
+    assert [f.muscle for f in quality_flags(whole(), {}, quality=one)] == [Muscle.MULTIFIDUS_LEFT]
+    rule = {m: MuscleQuality(None, m == 1, evidence) for m in MUSCLES}
+    (flag,) = quality_flags(whole(), {}, quality=rule)
+    assert "mean probability 0.90" in flag.text

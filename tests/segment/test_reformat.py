@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from napari_backfat.model.geometry import Geometry
+from napari_backfat.segment.reformat import labels_back, resample, upright_frame
+
+
+def geometry(
+    axis: int = 0,
+    degrees: float = 0.0,
+    spacing: tuple[float, float, float] = (3.0, 1.0, 1.0),
+    shape: tuple[int, int, int] = (20, 60, 80),
+) -> Geometry:
+    """Axial grid (Z to the feet, Y to the back, X to the left) turned about R, A or S."""
+    turn = Rotation.from_rotvec(np.radians(degrees) * np.eye(3)[axis]).as_matrix()
+    axes = np.array([[0.0, 0, -1], [0, -1, 0], [-1, 0, 0]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ axes * np.array(spacing)
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Geometry(shape, affine)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("degrees", [0.0, 3.0, -3.5])
+def test_an_upright_scan_is_left_alone(axis: int, degrees: float) -> None:
+    assert upright_frame(geometry(axis, degrees)) is None
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("degrees", [15.0, -25.0, 44.0])
+def test_a_turned_scan_gets_a_frame_along_the_patient_that_covers_it(
+    axis: int, degrees: float
+) -> None:
+    own = geometry(axis, degrees)
+    frame = upright_frame(own)
+    assert frame is not None
+    assert frame.obliquity_deg < 1e-4
+    assert frame.axis_ends == (("H", "F"), ("A", "P"), ("R", "L"))
+    np.testing.assert_allclose(frame.spacing_mm, own.spacing_mm)
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in own.shape])).reshape(3, -1)
+    inside = np.linalg.inv(frame.affine) @ own.affine @ np.vstack([corners, np.ones(8)])
+    assert (inside[:3] > -0.01).all()
+    assert (inside[:3] < np.array(frame.shape)[:, None] - 0.99).all()
+
+
+def test_the_frame_does_not_depend_on_where_the_scan_begins() -> None:
+    own = geometry(0, 15.0)
+    shifted = own.affine.copy()
+    shifted[:3, 3] += shifted[:3, :3] @ (3, 7, -5)
+    frames = [upright_frame(g) for g in (own, Geometry(own.shape, shifted))]
+    assert frames[0] is not None
+    assert frames[1] is not None
+    between = np.linalg.inv(frames[0].affine) @ frames[1].affine[:, 3]
+    np.testing.assert_allclose(between, np.rint(between), atol=1e-6)
+
+
+def test_thick_tilted_slices_are_not_mixed_but_a_roll_is_taken_back() -> None:
+    thick = (6.0, 1.0, 1.0)
+    for axis in (0, 1):
+        tilted = upright_frame(geometry(axis, 15.0, thick))
+        if tilted is not None:  # the in-plane axes may turn, the slices must not
+            np.testing.assert_allclose(
+                tilted.affine[:3, 0], geometry(axis, 15.0, thick).affine[:3, 0], atol=1e-9
+            )
+    rolled = geometry(2, 15.0, thick)
+    frame = upright_frame(rolled)
+    assert frame is not None
+    assert frame.shape[0] == rolled.shape[0]
+    assert frame.obliquity_deg < 1e-4
+    np.testing.assert_allclose(frame.affine[2], [-6.0, 0, 0, rolled.affine[2, 3]], atol=1e-9)
+
+
+def test_values_and_labels_go_there_and_back() -> None:
+    own = geometry(2, 15.0)
+    frame = upright_frame(own)
+    assert frame is not None
+    index = np.indices(own.shape).reshape(3, -1)
+    world = own.affine[:3, :3] @ index + own.affine[:3, 3:]
+    ramp = (0.5 * world[0] - 0.25 * world[1] + 100).reshape(own.shape).astype(np.float32)
+    out = np.full(frame.shape, -1, dtype=np.float32)
+    for part, values in resample(ramp, own, frame):
+        out[part] = values
+    there = np.indices(frame.shape).reshape(3, -1)
+    world = frame.affine[:3, :3] @ there + frame.affine[:3, 3:]
+    wanted = (0.5 * world[0] - 0.25 * world[1] + 100).reshape(frame.shape)
+    inside = out > 50  # linear values are exact wherever the scan has data
+    assert inside.mean() > 0.5
+    np.testing.assert_allclose(out[inside], wanted[inside], atol=0.01)
+
+    ball = np.zeros(frame.shape, dtype=np.uint8)
+    centre = (np.array(frame.shape) - 1) / 2
+    distance = np.sqrt(
+        sum(((i - c) * s) ** 2 for i, c, s in
+            zip(np.indices(frame.shape), centre, frame.spacing_mm, strict=True))
+    )  # fmt: skip
+    ball[distance < 20] = 3
+    doubt = np.linspace(0, 1, frame.shape[0]).astype(np.float32)
+    labels, doubts = labels_back(ball, doubt, frame, own)
+    assert set(np.unique(labels)) == {0, 3}
+    assert labels.sum() / 3 * own.voxel_ml == pytest.approx(
+        ball.sum() / 3 * frame.voxel_ml, rel=0.02
+    )
+    held = labels.any(axis=(1, 2))
+    np.testing.assert_allclose(doubts[held], doubt[held], atol=0.06)  # the slices are the same
+    assert not doubts[~held].any()
+
+
+def test_an_empty_map_comes_back_empty() -> None:
+    own = geometry(0, 20.0)
+    frame = upright_frame(own)
+    assert frame is not None
+    labels, doubts = labels_back(
+        np.zeros(frame.shape, np.uint8), np.zeros(frame.shape[0], np.float32), frame, own
+    )
+    assert labels.shape == own.shape
+    assert not labels.any()
+    assert not doubts.any()
