@@ -15,6 +15,7 @@ from napari_backfat.export.collect import CollectedCase, LeftOut, Which, collect
 from napari_backfat.export.nnunet_check import verify_with_nnunet
 from napari_backfat.model.anatomy import Muscle
 from napari_backfat.model.errors import BackfatError
+from napari_backfat.segment.external.label_map import read_label_map
 from tests.export.cases import dixon_on_disk, saved_case
 
 if TYPE_CHECKING:
@@ -157,8 +158,9 @@ def test_labels_of_a_dataset_without_a_muscle_are_consecutive(tmp_path: Path) ->
     folder, dataset = dataset_of(tmp_path / "raw")
     assert list(dataset["labels"].values()) == list(range(7))
     assert "multifidus_left" not in dataset["labels"]
-    label_map = json.loads((folder / "label_map.json").read_text())["labels"]
-    assert label_map["1"] == {"muscle": "erector spinae", "side": "left"}
+    label_map = read_label_map(folder / "label_map.json")  # as for a model trained on it
+    assert label_map.labels[1].target is Muscle.ERECTOR_SPINAE_LEFT
+    assert label_map.channels == (("water",), ("fat",))
     (path,) = (folder / "labelsTr").iterdir()
     assert set(np.unique(np.asarray(nib.load(path).dataobj))) == set(range(7))
 

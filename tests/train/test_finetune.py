@@ -385,17 +385,18 @@ def phantom_case(folder: Path, seed: int) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tuned]:
-    """The bundled weights after a few steps on three phantoms of one convention."""
+    """The bundled weights after a few steps on one phantom, another held out."""
     root = tmp_path_factory.mktemp("tuned")
-    for seed in (5, 6, 7):
+    for seed in (5, 7):
         phantom_case(root / "cases" / str(seed), seed)
     options = TuneOptions(
-        minutes=5, steps=24, device="cpu", batch=2, learning_rate=1e-3, check_every=12, threads=1
+        minutes=9, steps=16, device="cpu", batch=2, learning_rate=1e-3, check_every=8, threads=1
     )
     return root, run(finetune(root / "cases", root / "weights", options))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # the fixture tunes the bundled network; the machine may be busy
 def test_the_network_takes_up_the_readers_convention(tuned: tuple[Path, Tuned]) -> None:
     root, done = tuned
     assert done.shipped, done.verdict.worse
@@ -423,6 +424,7 @@ def test_the_network_takes_up_the_readers_convention(tuned: tuple[Path, Tuned]) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # the fixture tunes the bundled network; the machine may be busy
 def test_tuned_weights_are_a_model_like_any_other(
     tuned: tuple[Path, Tuned], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
