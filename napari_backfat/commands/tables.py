@@ -212,8 +212,8 @@ def _show(document: TableDocument) -> None:
         table.add_column(name, no_wrap=True)
     lines: dict[tuple[str, str, str, str], dict[str, float | None]] = {}
     for row in document.rows:
-        key = (row.level, f"{100 * row.coverage:.0f} %", row.muscle, row.side)
-        lines.setdefault(key, {})[row.measure] = row.value
+        share = f"{100 * row.coverage:.0f} %"
+        lines.setdefault((row.level, share, row.muscle, str(row.side)), {})[row.measure] = row.value
     for key, values in lines.items():
         if values.get("csa") is None:
             continue

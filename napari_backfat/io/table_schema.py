@@ -83,7 +83,7 @@ class ScanRecord(_Record):
 class TableDocument(_Record):
     """Tables of one case by level, slice, disc or for the whole scan."""
 
-    schema_id: Literal["backfat-tables/1"] = Field(default=SCHEMA_ID, alias="schema")
+    schema_id: Literal["backfat-tables/1"] = Field(default="backfat-tables/1", alias="schema")
     disclaimer: str
     program: str
     created: str = Field(description="UTC, ISO 8601")

@@ -218,43 +218,43 @@ def measure_regions(
     select = np.zeros((profile.voxels.shape[1], len(targets)))
     for column, target in enumerate(targets):
         select[list(target.labels), column] = 1
-    columns = {
-        name: getattr(profile, name) @ select  # (Z, targets), whole numbers below 2**53
-        for name in ("voxels", "lean", "fat", "defined", "fat_sum")
-    }
-    return tuple(
-        _measure(region, target, index, region.weights(depth), columns, profile, geometry)
-        for region in regions
-        for index, target in enumerate(targets)
+    # Whole numbers below 2**53, so that floats lose nothing: (quantity, Z, targets).
+    columns = np.stack(
+        [getattr(profile, n) @ select for n in ("voxels", "lean", "fat", "defined", "fat_sum")]
     )
+    measures: list[RegionMeasure] = []
+    for region in regions:
+        weights = region.weights(depth)
+        centre = weights > 0.5
+        held = columns[0][centre if centre.any() else weights > 0]
+        largest = held.max(axis=0) if len(held) else np.zeros(len(targets))
+        sums = np.tensordot(weights, columns, (0, 1))  # (quantity, targets)
+        slices = float(weights.sum())
+        measures += [
+            _measure(region, target, sums[:, n], float(largest[n]), slices, profile, geometry)
+            for n, target in enumerate(targets)
+        ]
+    return tuple(measures)
 
 
 def _measure(
     region: Region,
     target: Target,
-    index: int,
-    weights: NDArray[np.float64],
-    columns: dict[str, NDArray[np.float64]],
+    sums: NDArray[np.float64],
+    largest: float,
+    slices: float,
     profile: SliceProfile,
     geometry: Geometry,
 ) -> RegionMeasure:
-    voxels, lean, fat, defined, fat_sum = (
-        float(weights @ columns[name][:, index])
-        for name in ("voxels", "lean", "fat", "defined", "fat_sum")
-    )
-    height = float(weights.sum()) * geometry.spacing_mm[0]
+    voxels, lean, fat, defined, fat_sum = sums.tolist()
     ml = geometry.voxel_ml
     classified = lean + fat > 0
-    # Area times slice distance is the voxel volume also in a sheared grid only if areas are taken
-    # in the slice plane; the mean of the slices' areas needs no such assumption.
-    area = profile.area_cm2 / float(weights.sum()) if height > 0 else 0.0
-    centre = weights > 0.5
-    held = columns["voxels"][centre if centre.any() else weights > 0, index]
+    area = profile.area_cm2 / slices if slices > 0 else 0.0  # of a voxel, over the mean slice
     return RegionMeasure(
         region=region,
         target=target,
         coverage=region.coverage(geometry.shape[0]),
-        height_mm=height,
+        height_mm=slices * geometry.spacing_mm[0],
         volume_ml=voxels * ml,
         lean_ml=lean * ml,
         fat_ml=fat * ml,
@@ -266,5 +266,5 @@ def _measure(
         csa_cm2=voxels * area if voxels > 0 else None,
         lean_csa_cm2=lean * area if classified else None,
         fat_csa_cm2=fat * area if classified else None,
-        max_csa_cm2=float(held.max()) * profile.area_cm2 if voxels > 0 else None,
+        max_csa_cm2=largest * profile.area_cm2 if voxels > 0 else None,
     )

@@ -141,22 +141,25 @@ def _course(
             rows = np.concatenate([rows_l, rows_r])
             found.append((z, middle, float(np.percentile(rows, 3))))
         if len(found) >= 3:
-            z, middle, front = (np.array(v, dtype=np.float64) for v in zip(*found, strict=True))
-            slices = np.arange(int(z[0]), int(z[-1]) + 1)
+            table = np.array(found, dtype=np.float64)
+            slices = np.arange(int(table[0, 0]), int(table[-1, 0]) + 1, dtype=np.int64)
             degree = min(3, len(found) - 1)
-            smooth = [np.polyval(_robust_fit(z, v, degree), slices) for v in (middle, front)]
-            return slices, smooth[0], smooth[1]
+            curves = [_robust_fit(table[:, 0], table[:, n], degree) for n in (1, 2)]
+            along = slices.astype(np.float64)
+            return slices, curves[0](along), curves[1](along)
     return None
 
 
-def _robust_fit(x: NDArray[Any], y: NDArray[Any], degree: int) -> NDArray[np.float64]:
+def _robust_fit(
+    x: NDArray[np.float64], y: NDArray[np.float64], degree: int
+) -> np.polynomial.Polynomial:
     """Fit a polynomial twice, the second time without the farthest tenth."""
-    centre = np.polynomial.Polynomial.fit(x, y, degree)
-    off = np.abs(y - centre(x))
+    curve = np.polynomial.Polynomial.fit(x, y, degree)
+    off = np.abs(y - curve(x))
     keep = off <= np.quantile(off, 0.9)
     if keep.sum() > degree + 1:
-        centre = np.polynomial.Polynomial.fit(x[keep], y[keep], degree)
-    return np.asarray(centre.convert().coef[::-1], dtype=np.float64)
+        curve = np.polynomial.Polynomial.fit(x[keep], y[keep], degree)
+    return curve
 
 
 def _straightened(

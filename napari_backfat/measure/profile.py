@@ -54,7 +54,7 @@ class SliceProfile:
 
     def csa_cm2(self, muscles: Sequence[Muscle]) -> NDArray[np.float64]:
         """Cross-sectional area of some muscles together in each slice, cm2; 0 without any."""
-        return self._sum(self.voxels, muscles) * self.area_cm2
+        return self._sum(self.voxels, muscles).astype(np.float64) * self.area_cm2
 
     def lean_csa_cm2(self, muscles: Sequence[Muscle]) -> NDArray[np.float64]:
         """Area of the lean voxels (functional CSA), cm2; NaN where nothing is lean or fat."""

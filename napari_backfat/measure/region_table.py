@@ -11,7 +11,7 @@ from napari_backfat.measure.grades import goutallier_like
 from napari_backfat.measure.medians import median_fat_fractions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_backfat.measure.by_level import Region, RegionMeasure
     from napari_backfat.measure.profile import SliceProfile
     from napari_backfat.measure.uncertainty import BorderSums, VolumeUncertainty
+    from napari_backfat.model.anatomy import Muscle
     from napari_backfat.model.fat_map import FatMap
     from napari_backfat.model.geometry import Geometry
 
@@ -199,8 +200,17 @@ def detailed_measures(
     return rows
 
 
-def region_rows(measured: Sequence[tuple[RegionMeasure, Details]]) -> list[dict[str, Any]]:
+def region_rows(
+    measured: Sequence[tuple[RegionMeasure, Details]], shared: Mapping[Muscle, str] | None = None
+) -> list[dict[str, Any]]:
     """Return one record per muscle, side, level and measure.
+
+    Parameters
+    ----------
+    measured : sequence of (RegionMeasure, Details)
+        As `detailed_measures` gives them.
+    shared : mapping of Muscle to str, optional
+        Remarks on muscles that share one label; see `Measurement.combined_notes`.
 
     Returns
     -------
@@ -212,7 +222,7 @@ def region_rows(measured: Sequence[tuple[RegionMeasure, Details]]) -> list[dict[
     by_key: dict[tuple[str, str, str], RegionMeasure] = {}
     for of, details in measured:
         by_key[of.region.name, of.target.muscle, of.target.side] = of
-        note = _note(of)
+        note = _note(of, shared or {})
         for column in COLUMNS:
             value = column.value(of, details) if of.present else None
             sd = None
@@ -260,12 +270,13 @@ def _row(
     }
 
 
-def _note(of: RegionMeasure) -> str:
+def _note(of: RegionMeasure, shared: Mapping[Muscle, str]) -> str:
+    remarks = [shared[m] for m in of.target.labels if m in shared]
     if not of.present:
-        return "not in the mask"
+        return remarks[0] if remarks else "not in the mask"
     if of.coverage < 1.0:
-        return f"{100 * of.coverage:.0f} % of it in the scan; values of that part"
-    return ""
+        remarks.append(f"{100 * of.coverage:.0f} % of it in the scan; values of that part")
+    return "; ".join(dict.fromkeys(remarks))
 
 
 def _asymmetry(left_ml: float, right_ml: float) -> tuple[float | None, str]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_backfat.measure.by_level import TARGETS
+from napari_backfat.measure.by_level import TARGETS, Region, RegionKind
 from napari_backfat.model.anatomy import TissueCode
 from napari_backfat.model.fat_map import SCALE, UNDEFINED, FatMapKind, apply_rule, threshold_code
 from napari_backfat.model.progress import Progress
@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_backfat.measure.by_level import Region, Target
+    from napari_backfat.measure.by_level import Target
     from napari_backfat.model.fat_map import FatMap
     from napari_backfat.model.geometry import Geometry
 
 POSITION_SD_VOXELS = 0.5 / math.sqrt(3.0)
 """Standard deviation of the border's position in voxels (rectangular, half width 0.5)."""
 _CROSS = ndimage.generate_binary_structure(2, 1)
+_IS_LEAN = np.isin(np.arange(256), (TissueCode.LEAN, TissueCode.LEAN_BY_HAND))
+_IS_FAT = np.isin(np.arange(256), (TissueCode.FAT, TissueCode.FAT_BY_HAND))
 _PIECES = ("volume", "lean", "fat", "weighted")
 
 
@@ -133,6 +135,31 @@ class BorderSums:
         )
 
 
+def back_uncertainty(
+    sums: BorderSums, slices: slice, targets: Sequence[Target] = TARGETS
+) -> VolumeUncertainty:
+    """Return the uncertainty of erector spinae and multifidus together within some slices.
+
+    Parameters
+    ----------
+    sums : BorderSums
+        Made with `targets`.
+    slices : slice
+        Working slices Z, for example `SpineRange.slices`; ``slice(None)`` for all.
+    targets : sequence of Target
+        Must hold "back muscles".
+
+    Returns
+    -------
+    VolumeUncertainty
+        Its `for_risk` gives ``(fat_sd_ml, lean_sd_ml)``.
+    """
+    first, stop, _ = slices.indices(sums.sums.shape[3])
+    region = Region(RegionKind.WHOLE, "stated levels", first - 0.5, stop - 0.5)
+    index = next(i for i, t in enumerate(targets) if t.muscle == "back muscles")
+    return sums.within(region, index)
+
+
 def border_job(
     muscle: NDArray[np.uint8],
     tissue: NDArray[np.uint8],
@@ -171,7 +198,7 @@ def border_job(
         if rows.size:
             columns = np.flatnonzero(muscle[z].any(axis=0))
             box = tuple(slice(max(0, int(n[0]) - 2), int(n[-1]) + 3) for n in (rows, columns))
-            _one_slice(z, box, muscle, tissue, fat_map.codes, fat_from, targets, sums, border)
+            _one_slice(z, box, muscle, tissue, fat_map, fat_from, targets, sums, border)
         if z % 8 == 0:
             yield Progress(z / depth, "Uncertainty of the volumes")
     return BorderSums(sums, border, geometry.voxel_ml, fat_map.kind is FatMapKind.FAT_FRACTION)
@@ -182,36 +209,37 @@ def _one_slice(
     box: tuple[slice, ...],
     muscle: NDArray[np.uint8],
     tissue: NDArray[np.uint8],
-    codes: NDArray[np.uint16],
+    fat_map: FatMap,
     fat_from: int,
     targets: Sequence[Target],
     sums: NDArray[np.float64],
     border: NDArray[np.int64],
 ) -> None:
-    labels, fat_codes = muscle[z][box], codes[z][box]
-    rule = apply_rule(fat_codes, fat_from)
+    labels, fat_codes = muscle[z][box], fat_map.codes[z][box]
+    rule = apply_rule(fat_map.decision[z][box], fat_from)
     decided = np.where(labels > 0, tissue[z][box], rule)
-    lean = np.isin(decided, (TissueCode.LEAN, TissueCode.LEAN_BY_HAND))
-    fat = np.isin(decided, (TissueCode.FAT, TissueCode.FAT_BY_HAND))
+    lean = _IS_LEAN[decided]
+    fat = _IS_FAT[decided]
     known = fat_codes != UNDEFINED
     fraction = np.where(known, fat_codes, 0) / SCALE
     for index, target in enumerate(targets):
-        inside = np.isin(labels, target.labels)
+        wanted = np.zeros(256, bool)
+        wanted[list(target.labels)] = True
+        inside = wanted[labels]
         if not inside.any():
             continue
-        # The crop is wider than the muscles except at the edges of the image, where outside
+        # The box is wider than the muscles except at the edges of the image, where outside
         # counts as muscle: a mask that the image cuts has no border there.
         eroded = ndimage.binary_erosion(inside, _CROSS, border_value=1)
         dilated = ndimage.binary_dilation(inside, _CROSS)
         border[index, z] = np.count_nonzero(inside & ~eroded)
-        for state, mask in enumerate((eroded, inside, dilated)):
-            voxels = np.count_nonzero(mask)
-            # Voxels without a value count with the mean of the others, as in the risk model.
-            defined = np.count_nonzero(mask & known)
-            weighted = float(fraction[mask].sum()) * (voxels / defined if defined else 0.0)
-            sums[index, state, :, z] = (
-                voxels,
-                np.count_nonzero(mask & lean),
-                np.count_nonzero(mask & fat),
-                weighted,
-            )
+        # 2: in the eroded mask, 1: in the present one only, 0: in the dilated one only.
+        ring = (inside.astype(np.int8) + eroded)[dilated]
+        counts = [
+            np.bincount(ring, weights, 3)[::-1].cumsum()
+            for weights in (None, lean[dilated], fat[dilated], known[dilated], fraction[dilated])
+        ]
+        voxels, defined = counts[0], counts[3]
+        # Voxels without a value count with the mean of the others, as in the risk model.
+        weighted = np.divide(counts[4] * voxels, defined, out=np.zeros(3), where=defined > 0)
+        sums[index, :, :, z] = np.stack([voxels, counts[1], counts[2], weighted], axis=1)

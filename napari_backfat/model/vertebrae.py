@@ -294,7 +294,8 @@ def slice_weights(upper: float, lower: float, n_slices: int) -> NDArray[np.float
     """Return which share 0..1 of each slice lies within an interval of Z; shape (Z,)."""
     edges = np.arange(n_slices + 1) - 0.5
     inside = np.minimum(edges[1:], lower) - np.maximum(edges[:-1], upper)
-    return np.clip(inside, 0.0, 1.0)
+    weights: NDArray[np.float64] = np.clip(inside, 0.0, 1.0)
+    return weights
 
 
 def z_of_point(geometry: Geometry, ras_mm: Sequence[float]) -> float:

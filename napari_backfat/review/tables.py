@@ -25,6 +25,7 @@ from napari_backfat.measure.by_level import (
     whole_region,
 )
 from napari_backfat.measure.profile import slice_profile
+from napari_backfat.measure.quantify import quantify
 from napari_backfat.measure.region_table import definitions, detailed_measures, region_rows
 from napari_backfat.measure.uncertainty import border_job
 from napari_backfat.model.anatomy import MUSCLES
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.fat_map import FatMap
     from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.ledger import Ledger
+    from napari_backfat.model.results import Measurement
     from napari_backfat.model.vertebrae import VertebralLevels
 
 _UNCERTAINTY = (
@@ -65,6 +67,8 @@ class TableRequest:
         Copies of the masks.
     counts : Ledger
         Counts of these copies.
+    measurement : Measurement
+        Numbers of the whole scan.
     """
 
     by: RegionKind
@@ -72,6 +76,7 @@ class TableRequest:
     muscle: NDArray[np.uint8]
     tissue: NDArray[np.uint8]
     counts: Ledger
+    measurement: Measurement
     fat_map: FatMap
     threshold: float
     geometry: Geometry
@@ -130,12 +135,21 @@ def table_request(
         "segmentation": origin,
         "edits": masks.edits,
     }
+    counts = masks.recount()
+    measurement = quantify(
+        counts,
+        masks.geometry,
+        masks.fat_map.kind,
+        masks.threshold,
+        ai.combined if ai is not None else (),
+    )
     return TableRequest(
         by,
         slab_mm,
         masks.muscle.copy(),
         masks.tissue.copy(),
-        masks.recount(),
+        counts,
+        measurement,
         masks.fat_map,
         masks.threshold,
         masks.geometry,
@@ -189,7 +203,8 @@ def table_job(
     measured = detailed_measures(
         profile, geometry, regions, request.muscle, request.fat_map, borders, areas
     )
-    present = profile.voxels.sum(axis=0)
+    of, titles = request.measurement, request.measurement.combined_titles
+    present = [m for m in MUSCLES if of.muscles[m].volume_ml > 0]
     return TableDocument(
         disclaimer=RESEARCH_USE_ONLY,
         program=f"napari-backfat {__version__}",
@@ -203,12 +218,12 @@ def table_job(
         ),
         method=Method(
             **request.method,
-            muscles=[m.display_name for m in MUSCLES if present[m]],
+            muscles=[titles.get(m, m.display_name) for m in present],
             uncertainty=_UNCERTAINTY,
         ),
         levels=_levels(request.levels, geometry),
         measures=[MeasureDefinition(**d) for d in definitions()],
-        rows=[Row(**row) for row in region_rows(measured)],
+        rows=[Row(**row) for row in region_rows(measured, of.combined_notes)],
     )
 
 

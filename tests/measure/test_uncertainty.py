@@ -15,7 +15,12 @@ from napari_backfat.measure.by_level import TARGETS, Region, RegionKind, whole_r
 from napari_backfat.measure.grades import goutallier_like
 from napari_backfat.measure.medians import median_fat_fractions
 from napari_backfat.measure.profile import slice_profile
-from napari_backfat.measure.uncertainty import POSITION_SD_VOXELS, BorderSums, border_job
+from napari_backfat.measure.uncertainty import (
+    POSITION_SD_VOXELS,
+    BorderSums,
+    back_uncertainty,
+    border_job,
+)
 from napari_backfat.model.anatomy import Muscle
 from napari_backfat.model.fat_map import FatMap, FatMapKind
 from napari_backfat.model.geometry import Geometry
@@ -74,6 +79,19 @@ def test_border_between_two_muscles_is_inner_for_both_together() -> None:
     assert both.volume_ml == pytest.approx(2 * one.volume_ml)
     assert both.low_ml == pytest.approx(4 * 10 * ML)
     assert both.sd_ml < 2 * one.sd_ml
+
+
+def test_stated_slices_of_the_back_muscles_for_the_risk_model() -> None:
+    muscle = np.zeros((4, 12, 12), np.uint8)
+    muscle[:, 3:9, 3:6], muscle[:, 3:9, 6:9] = SPINAE_L, Muscle.MULTIFIDUS_LEFT
+    muscle[:, 10, 3:9] = Muscle.PSOAS_MAJOR_LEFT
+    sums = borders(drawn(muscle))
+    found = back_uncertainty(sums, slice(1, 3))
+    assert found.volume_ml == pytest.approx(2 * 36 * ML)
+    assert found.low_ml == pytest.approx(2 * 16 * ML)
+    assert back_uncertainty(sums, slice(None)).sd_ml == pytest.approx(2 * found.sd_ml)
+    fat_sd, lean_sd = found.for_risk()
+    assert 0 < fat_sd < lean_sd
 
 
 def test_the_edge_of_the_image_is_no_border_of_a_muscle() -> None:
