@@ -10,7 +10,6 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 
 from napari_backfat import __version__
-from napari_backfat.model.fat_map import FatMapKind
 
 if TYPE_CHECKING:
     from napari_backfat.export.content import Content
@@ -42,11 +41,6 @@ NO_AI = "mask made elsewhere"
 """Name of the algorithm where the muscles were read from a file."""
 YES = CodedConcept("373066001", "SCT", "Yes")
 VOXEL_SUM = codes.DCM.SumOfSegmentedVoxelMethodForVolume
-_METHODS = {
-    FatMapKind.FAT_FRACTION: CodedConcept("dixon2", SCHEME, "Two-point Dixon, F/(F+W)"),
-    FatMapKind.MIXTURE: CodedConcept("mixture", SCHEME, "Intensity mixture of a single contrast"),
-    FatMapKind.NONE: CodedConcept("none", SCHEME, "No fat map"),
-}
 
 
 def type_code(label: Label) -> CodedConcept:
@@ -60,8 +54,9 @@ def side_code(label: Label) -> CodedConcept:
 
 
 def fat_method(content: Content) -> CodedConcept:
-    """Return how fat and lean were told apart."""
-    return _METHODS[content.fat_map.kind]
+    """Return how fat and lean were told apart: the kind of map as code, the method in words."""
+    words = content.fat_map.method or content.fat_map.kind.value
+    return CodedConcept(content.fat_map.kind.name.lower()[:16], SCHEME, words[:64])
 
 
 def person_name(name: str) -> str | None:

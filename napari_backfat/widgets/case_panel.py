@@ -18,6 +18,7 @@ class CasePanel(QWidget):
     -------
     open_scan_clicked(), open_dicom_clicked(), open_case_clicked()
     save_clicked(), save_as_clicked()
+    export_clicked(), report_clicked()
     """
 
     open_scan_clicked = Signal()
@@ -25,6 +26,8 @@ class CasePanel(QWidget):
     open_case_clicked = Signal()
     save_clicked = Signal()
     save_as_clicked = Signal()
+    export_clicked = Signal()
+    report_clicked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -43,12 +46,18 @@ class CasePanel(QWidget):
         self.save.setToolTip("Save the case folder (Ctrl+Shift+S)")
         self.save_as = QPushButton("Save as…")
         self.save_as.setToolTip("Save the case to another folder")
+        self.export = QPushButton("Export…")
+        self.export.setToolTip("Write masks and numbers as DICOM, NIfTI, BIDS or for MuscleMap")
+        self.report = QPushButton("Report…")
+        self.report.setToolTip("Write one page for the referring doctor, as PDF or HTML")
         for button, signal, row, column, span in (
-            (self.open_scan, self.open_scan_clicked, 0, 0, 2),
-            (self.open_dicom, self.open_dicom_clicked, 0, 2, 2),
-            (self.open_case, self.open_case_clicked, 0, 4, 2),
+            (self.open_scan, self.open_scan_clicked, 0, 0, 4),
+            (self.open_dicom, self.open_dicom_clicked, 0, 4, 4),
+            (self.open_case, self.open_case_clicked, 0, 8, 4),
             (self.save, self.save_clicked, 1, 0, 3),
             (self.save_as, self.save_as_clicked, 1, 3, 3),
+            (self.export, self.export_clicked, 1, 6, 3),
+            (self.report, self.report_clicked, 1, 9, 3),
         ):
             button.clicked.connect(lambda _=False, s=signal: s.emit())
             grid.addWidget(button, row, column, 1, span)
@@ -68,7 +77,7 @@ class CasePanel(QWidget):
 
     def set_scan(self, scan: Scan | None) -> None:
         """Describe the open scan."""
-        for button in (self.save, self.save_as):
+        for button in (self.save, self.save_as, self.export, self.report):
             button.setEnabled(scan is not None)
         if scan is None:
             self.description.setText("No case is open. Open a scan, or drop its files here.")

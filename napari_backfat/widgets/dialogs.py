@@ -21,11 +21,13 @@ from qtpy.QtWidgets import (
 )
 
 from napari_backfat.model.volume import Contrast
+from napari_backfat.widgets.export_dialog import ask_for_export, ask_for_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_backfat.io.dicom_series import SeriesInfo
+    from napari_backfat.widgets.export_dialog import ExportRequest, ReportRequest
 
 _CONTRASTS = {
     "T2-weighted": Contrast.T2W,
@@ -162,6 +164,14 @@ class Dialogs:
             False,
         )
         return _CONTRASTS[name] if agreed else None
+
+    def export(self, *, from_dicom: bool) -> ExportRequest | None:
+        """Ask what to export and where; None cancels."""
+        return ask_for_export(self._parent, from_dicom=from_dicom)
+
+    def report(self) -> ReportRequest | None:
+        """Ask who read the case and where the report goes; None cancels."""
+        return ask_for_report(self._parent)
 
     def water_image(self, paths: Sequence[str]) -> str | None:
         """Ask which of two images is the water image; None cancels."""

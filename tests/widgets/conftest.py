@@ -32,6 +32,8 @@ class Answers:
         self.on_unsaved = "discard"
         self.chosen_folder: str | None = None
         self.chosen_images: list[str] = []
+        self.export_request: Any = None
+        self.report_request: Any = None
         self.asked: list[str] = []
 
     def yes(self, title: str, question: str) -> bool:
@@ -55,6 +57,14 @@ class Answers:
     def contrast(self, path: str) -> Contrast | None:
         self.asked.append("contrast")
         return Contrast.T2W
+
+    def export(self, *, from_dicom: bool) -> Any:
+        self.asked.append(f"export, DICOM: {from_dicom}")
+        return self.export_request
+
+    def report(self) -> Any:
+        self.asked.append("report")
+        return self.report_request
 
     def water_image(self, paths: list[str]) -> str | None:
         self.asked.append("water")

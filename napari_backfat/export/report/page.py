@@ -203,18 +203,25 @@ def _footnotes(content: Content) -> tuple[str, ...]:
         "R: the patient's right. Max CSA: largest area in one slice plane. Asymmetry: difference "
         "of the volumes in per cent of the larger side, which is named."
     ]
-    if kind is FatMapKind.FAT_FRACTION:
-        notes.append(
-            f"Fat: voxels with a fat fraction of {threshold} or more. Mean FF: mean fat fraction "
-            "over the muscle, whatever the threshold. Fat share: fat / (lean + fat)."
+    plain = content.fat_map.decision is content.fat_map.codes
+    share = "Fat share: fat / (lean + fat)."
+    if kind is FatMapKind.NONE:
+        notes.append("Lean and fat could not be told apart on this scan and are left blank.")
+    elif kind is FatMapKind.FAT_FRACTION:
+        rule = (
+            f"voxels with a fat fraction of {threshold} or more"
+            if plain
+            else f"voxels that the method ({content.fat_map.method}) calls fat"
         )
-    elif kind is FatMapKind.MIXTURE:
         notes.append(
-            f"Fat: voxels whose intensity is fat with a probability of {threshold} or more; one "
-            "contrast gives no fat fraction. Fat share: fat / (lean + fat)."
+            f"Fat: {rule}. Mean FF: mean fat fraction over the muscle, whatever the threshold. "
+            f"{share}"
         )
     else:
-        notes.append("Lean and fat could not be told apart on this scan and are left blank.")
+        notes.append(
+            f"Lean and fat by {content.fat_map.method}, on one contrast: there is no fat fraction. "
+            f"{share}"
+        )
     cut = _grouped(content)
     if cut:
         notes.append(
