@@ -45,7 +45,7 @@ class _Later:
             callback()
 
 
-def _session() -> ReviewSession:
+def large_session() -> ReviewSession:
     """Open a Dixon case of 512 x 512 x 400 voxels with eight muscles of realistic size."""
     rng = np.random.default_rng(0)
     affine = np.diag([-0.8, -0.8, 1.0, 1.0])
@@ -71,7 +71,7 @@ def _session() -> ReviewSession:
 
 def records() -> Iterator[Record]:
     """Paint through napari's own brush call and compare with counting everything anew."""
-    session = _session()
+    session = large_session()
     case = session.case
     assert case is not None
     later = _Later()
