@@ -164,7 +164,7 @@ def _legend(canvas: Canvas, y: float) -> float:
         canvas.setFillColor(_INK)
         canvas.drawString(x + 9 * len(colors) + 1, y - 7, name)
         x += width + step
-    return y - _LEGEND
+    return float(y - _LEGEND)
 
 
 def _table(page: Page) -> Table:
