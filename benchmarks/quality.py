@@ -278,16 +278,9 @@ def main(arguments: list[str]) -> int:
         made = (make() for _, make in track(order, "trials", console=console))
         until = time.monotonic() + 60 * options.minutes
         rows, slices, missed = collect(made, backend, until)
+        _keep(options.rows, weights.sha256, missed, rows, slices, [])
         real, _, _ = collect(real_trials(), backend)
-        options.rows.parent.mkdir(parents=True, exist_ok=True)
-        kept = {
-            "weights_sha256": weights.sha256,
-            "missed": missed,
-            "rows": [asdict(r) for r in rows],
-            "slices": [asdict(s) for s in slices],
-            "real": [asdict(r) for r in real],
-        }
-        options.rows.write_text(json.dumps(kept) + "\n", "utf-8")
+        _keep(options.rows, weights.sha256, missed, rows, slices, real)
     fitting = [r for r in rows if r.seed % 2 == 0]
     testing = [r for r in rows if r.seed % 2 == 1]
     model = load_quality(BUNDLED) if options.check else fit(fitting, weights.sha256)
@@ -300,6 +293,26 @@ def main(arguments: list[str]) -> int:
         _write(model, fitting, results)
         console.print(f"written to {BUNDLED / QUALITY_FILE}")
     return 0
+
+
+def _keep(
+    path: Path,
+    sha256: str,
+    missed: int,
+    rows: list[Row],
+    slices: list[SliceRow],
+    real: list[Row],
+) -> None:
+    """Keep what was run, so that another fit needs no other run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = {
+        "weights_sha256": sha256,
+        "missed": missed,
+        "rows": [asdict(r) for r in rows],
+        "slices": [asdict(s) for s in slices],
+        "real": [asdict(r) for r in real],
+    }
+    path.write_text(json.dumps(kept) + "\n", "utf-8")
 
 
 def _write(model: QualityModel, fitting: list[Row], results: dict[str, Any]) -> None:

@@ -152,11 +152,14 @@ def remove_islands(
             continue
         sizes = np.bincount(regions.ravel())[1:]
         small = np.flatnonzero((sizes < 0.2 * sizes.max()) & (sizes * voxel_ml < 3.0)) + 1
+        places = ndimage.find_objects(regions)
         for region in small:
-            where = regions == region
+            # In its own box: the whole muscle of a long scan has millions of voxels.
+            near = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in places[region - 1])
+            where = regions[near] == region
             ring = ndimage.binary_dilation(where, structure) & ~where
-            around = np.bincount(muscle[box][ring], minlength=9)
-            out[box][where] = int(np.argmax(around))
+            around = np.bincount(muscle[box][near][ring], minlength=9)
+            out[box][near][where] = int(np.argmax(around))
     return out
 
 

@@ -97,9 +97,7 @@ def draw(
 def _between(
     slabs: NDArray[np.float16] | NDArray[np.float32], lower: int, upper: int, share: float
 ) -> NDArray[np.float32]:
-    if share == 1.0:
-        return slabs[upper].astype(np.float32)
-    if share == 0.0:
-        return slabs[lower].astype(np.float32)
-    low, high = slabs[lower].astype(np.float32), slabs[upper].astype(np.float32)
+    low, high = (slabs[i].astype(np.float32) for i in (lower, upper))
+    if share in (0.0, 1.0):
+        return np.asarray(high if share else low, dtype=np.float32)
     return np.asarray((1 - share) * low + share * high, dtype=np.float32)

@@ -146,8 +146,8 @@ def _cut(
     present = np.flatnonzero(mask.any(axis=(1, 2)))
     sides = []
     for axis, names in ((0, ("front", "back")), (1, ("right side", "left side"))):
-        line = mask[present].any(axis=2 - axis)
-        n = line.shape[1]
+        line: NDArray[np.bool_] = np.asarray(mask[present].any(axis=2 - axis))
+        n = mask.shape[1 + axis]
         low, high = line.argmax(axis=1), n - 1 - line[:, ::-1].argmax(axis=1)
         near = _NEAR_EDGE_MM / spacing_mm[1 + axis]
         first, last = area.first[present, axis], area.last[present, axis]

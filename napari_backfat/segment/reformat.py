@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_backfat.model.anatomy import MUSCLES
+from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.geometry import Geometry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from numpy.typing import NDArray
 
@@ -114,6 +114,19 @@ def resample(
 def labels_back(
     muscle: NDArray[np.uint8], doubt: NDArray[np.float32], source: Geometry, target: Geometry
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Bring a muscle map from the upright grid to the scan's own; see `labels_back_steps`."""
+    steps = labels_back_steps(muscle, doubt, source, target)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: tuple[NDArray[np.uint8], NDArray[np.float32]] = stop.value
+            return result
+
+
+def labels_back_steps(
+    muscle: NDArray[np.uint8], doubt: NDArray[np.float32], source: Geometry, target: Geometry
+) -> Generator[Muscle, None, tuple[NDArray[np.uint8], NDArray[np.float32]]]:
     """Bring a muscle map from the upright grid to the scan's own.
 
     Parameters
@@ -124,6 +137,11 @@ def labels_back(
         Uncertainty of each upright slice.
     source, target : Geometry
         Upright grid and scan grid.
+
+    Yields
+    ------
+    Muscle
+        After each one, so that a caller can be cancelled.
 
     Returns
     -------
@@ -136,29 +154,52 @@ def labels_back(
     boxes = ndimage.find_objects((muscle > 0).astype(np.uint8))
     if not boxes:
         return out, doubts
-    box = tuple(
-        slice(max(0, s.start - 1), min(n, s.stop + 1))
-        for s, n in zip(boxes[0], muscle.shape, strict=True)
-    )
-    corner = source.affine.copy()
-    corner[:3, 3] += corner[:3, :3] @ np.array([s.start for s in box], dtype=float)
+    box = _wider(boxes[0], muscle.shape)
+    small = _part(source, box)
     cut = muscle[box]
-    small = Geometry(cut.shape, corner)
-    to_small = np.linalg.inv(corner) @ target.affine
-    best = np.zeros(target.shape, dtype=np.float32)
-    total = np.zeros(target.shape, dtype=np.float32)
+    where = _wider(_box_of(small, target), target.shape)
+    part_of_target = _part(target, where)
+    best = np.zeros(part_of_target.shape, dtype=np.float32)
+    total, inner = np.zeros_like(best), np.zeros(best.shape, dtype=np.uint8)
     for m in MUSCLES:
-        for part, share in resample((cut == m).astype(np.float32), small, target):
+        for part, share in resample((cut == m).astype(np.float32), small, part_of_target):
             total[part] += share
             better = share > best[part]
-            out[part][better], best[part][better] = int(m), share[better]
-    out[total < 0.5] = 0
+            inner[part][better], best[part][better] = int(m), share[better]
+        yield m
+    inner[total < 0.5] = 0
+    out[where] = inner
+    to_source = np.linalg.inv(source.affine) @ target.affine
     for z in np.flatnonzero(out.any(axis=(1, 2))):
         rows, columns = np.nonzero(out[z])
-        height = to_small[0, 0] * z + to_small[0, 1] * rows + to_small[0, 2] * columns
-        at = np.rint(height + to_small[0, 3]).astype(int) + box[0].start
+        height = to_source[0, 0] * z + to_source[0, 1] * rows + to_source[0, 2] * columns
+        at = np.rint(height + to_source[0, 3]).astype(int)
         doubts[z] = float(doubt[np.clip(at, 0, len(doubt) - 1)].mean())
     return out, doubts
+
+
+def _part(geometry: Geometry, box: tuple[slice, ...]) -> Geometry:
+    """Give the grid of a part of an array."""
+    affine = geometry.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ np.array([s.start for s in box], dtype=float)
+    z, y, x = (s.stop - s.start for s in box)
+    return Geometry((z, y, x), affine)
+
+
+def _wider(box: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(
+        slice(max(0, min(s.start - 1, n - 1)), max(1, min(n, s.stop + 1)))
+        for s, n in zip(box, shape, strict=True)
+    )
+
+
+def _box_of(inner: Geometry, outer: Geometry) -> tuple[slice, ...]:
+    """Voxels of `outer` that enclose the grid `inner`."""
+    ends = np.array(np.meshgrid(*[(0, n - 1) for n in inner.shape], indexing="ij")).reshape(3, -1)
+    matrix = np.linalg.inv(outer.affine) @ inner.affine
+    at = matrix[:3, :3] @ ends + matrix[:3, 3:]
+    low, high = np.floor(at.min(axis=1)).astype(int), np.ceil(at.max(axis=1)).astype(int)
+    return tuple(slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
 
 
 def _angle_deg(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from napari_backfat.segment.inference import Pass, predict, smooth_along
 from napari_backfat.segment.localise import Place, locate
 from napari_backfat.segment.preprocess import slab_matrix, window_for
 from napari_backfat.segment.quality import gather, judge_all
-from napari_backfat.segment.reformat import labels_back, resample, upright_frame
+from napari_backfat.segment.reformat import labels_back_steps, resample, upright_frame
 from napari_backfat.segment.weights import BUNDLED, find_weights, load_networks
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from napari_backfat.segment.backend import QualityFlag
     from napari_backfat.segment.quality import MuscleQuality
     from napari_backfat.segment.weights import Weights
+
+T = TypeVar("T")
 
 _BATCH = 2  # slices at a time: small enough that cancelling answers within a second on a laptop
 _PASSES = (Pass(1.0, False), Pass(1.0, True), Pass(1.12, False), Pass(0.92, True))
@@ -125,7 +127,8 @@ class TorchBackend:
         (depth, height, width), spacing = geometry.shape, geometry.spacing_mm
         to_slabs = slab_matrix(depth, spacing[0])
         # The device's memory does not depend on the scan: slabs are sent a few at a time.
-        slabs = np.stack([np.tensordot(to_slabs, c, 1) for c in channels], axis=1)
+        thick = len(to_slabs) == depth
+        slabs = np.stack(channels if thick else [np.tensordot(to_slabs, c, 1) for c in channels], 1)
         yield Progress(0.04, "Looking for the back muscles")
 
         grid = window_for((height, width), (spacing[1], spacing[2]), weights.coarse.spacing_mm)
@@ -152,7 +155,8 @@ class TorchBackend:
         yield Progress(0.97, "Judging the outlines")
         evidence = gather(raw, muscle, sums, geometry.voxel_ml)
         if frame is not None:
-            muscle, doubt = labels_back(muscle, doubt, frame, own)
+            steps = labels_back_steps(muscle, doubt, frame, own)
+            muscle, doubt = yield from _reported(steps)
         if not muscle.any():
             return self._result(weights, muscle, device, (NOTHING_FOUND,), started)
         quality = judge_all(evidence, weights.path.parent, weights.sha256)
@@ -233,6 +237,17 @@ def network_channels(scan: Scan) -> list[NDArray[np.float32]]:
         return [water.voxels, fat.voxels]
     only = water or fat or scan.images[0]
     return [only.voxels, np.zeros_like(only.voxels)]
+
+
+def _reported(steps: Generator[Any, None, T]) -> Generator[Progress, None, T]:
+    """Report while something else goes on step by step."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        yield Progress(0.98, "Turning the masks back")
 
 
 def _turned(

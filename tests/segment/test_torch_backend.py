@@ -9,9 +9,11 @@ import pytest
 
 from napari_backfat.model.anatomy import MUSCLES, MuscleGroup, Side
 from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.geometry import FileGrid
 from napari_backfat.model.volume import Contrast, Scan, Source, Volume
 from napari_backfat.segment.backend import BACKENDS, DEFAULT_BACKEND, Segmentation
 from napari_backfat.segment.inference import Pass
+from napari_backfat.segment.reformat import labels_back, resample
 from napari_backfat.segment.torch_backend import TorchBackend, network_channels
 from napari_backfat.train.phantom_anatomy import Anatomy, make_anatomy
 from napari_backfat.train.phantom_params import PhantomParams
@@ -221,3 +223,58 @@ def test_water_and_fat_go_to_their_own_channels(
 def test_the_table_lists_the_bundled_backend() -> None:
     backend = BACKENDS[DEFAULT_BACKEND]()
     assert backend.name.startswith("backfat-net")
+
+
+def test_a_turned_grid_gives_the_same_masks(
+    person: Anatomy, images: dict[Contrast, NDArray[np.float32]]
+) -> None:
+    """The same body on a grid turned by 15 degrees about the head-foot axis."""
+    upright = scan_of({c: images[c] for c in (Contrast.WATER, Contrast.FAT)})
+    own = upright.geometry
+    c, s = np.cos(np.radians(15)), np.sin(np.radians(15))
+    turn = np.eye(4)
+    turn[:2, :2] = [[c, -s], [s, c]]
+    middle = own.affine @ np.append((np.array(own.shape) - 1) / 2, 1)
+    affine = own.affine.copy()
+    affine[:, 3] -= middle - (0, 0, 0, 1)
+    affine = turn @ affine
+    affine[:3, 3] += middle[:3]
+    grid = FileGrid.from_affine((SHAPE[2], SHAPE[1], SHAPE[0]), affine[:, [2, 1, 0, 3]])
+    turned = []
+    for volume in upright.images:
+        out = np.zeros(SHAPE, dtype=np.float32)
+        for part, values in resample(volume.voxels, own, grid.geometry):
+            out[part] = values
+        turned.append(Volume(out, grid, Source("turned", ""), volume.contrast))
+    _, first = finish(TorchBackend(passes=QUICK), upright)
+    _, again = finish(TorchBackend(passes=QUICK), Scan(tuple(turned), turned[0]))
+    back, _ = labels_back(again.muscle, again.slice_uncertainty, grid.geometry, own)
+    both = (back > 0) & (first.muscle > 0)
+    assert dice(back > 0, first.muscle > 0) > 0.95
+    np.testing.assert_array_equal(back[both] % 2, first.muscle[both] % 2)  # no side is exchanged
+    _, plain = finish(TorchBackend(passes=QUICK, upright=False), Scan(tuple(turned), turned[0]))
+    there, _ = labels_back(plain.muscle, plain.slice_uncertainty, grid.geometry, own)
+    assert dice(back > 0, first.muscle > 0) > dice(there > 0, first.muscle > 0)
+
+
+def test_every_outline_is_judged_and_judging_needs_no_further_run(
+    images: dict[Contrast, NDArray[np.float32]],
+) -> None:
+    scan = scan_of({c: images[c][2:4] for c in (Contrast.WATER, Contrast.FAT)})
+    _, result = finish(TorchBackend(), scan)
+    assert set(result.quality) == {m for m in MUSCLES if (result.muscle == m).any()}
+    for m, quality in result.quality.items():
+        assert quality.expected_dice is None or 0 < quality.expected_dice < 1
+        assert 0 < quality.evidence.disagreement < 0.5, m.display_name
+    rng = np.random.default_rng(0)
+    level = float(np.percentile(scan.images[0].voxels, 99))
+    noisy = {
+        v.contrast: np.abs(v.voxels + rng.normal(0, 0.35 * level, v.voxels.shape)).astype(
+            np.float32
+        )
+        for v in scan.images
+    }
+    _, worse = finish(TorchBackend(), scan_of(noisy))
+    both = [m for m in MUSCLES if m in result.quality and m in worse.quality]
+    lost = [worse.quality[m].evidence.unsure - result.quality[m].evidence.unsure for m in both]
+    assert not both or np.mean(lost) > 0.02
