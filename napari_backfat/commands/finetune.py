@@ -37,7 +37,7 @@ def finetune(
         typer.Option("--cases", help="corrected: not simply the AI's; done: marked so; all"),
     ] = Which.CORRECTED,
     name: Annotated[str, typer.Option(help="Name of the tuned weights")] = "",
-    threads: Annotated[int, typer.Option(help="torch threads; 0: torch's own choice")] = 0,
+    threads: Annotated[int, typer.Option(help="torch threads; 0: half the cores")] = 0,
     force: Annotated[
         bool, typer.Option("--force", help="Write weights that got worse all the same")
     ] = False,

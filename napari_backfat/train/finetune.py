@@ -66,7 +66,7 @@ class TuneOptions:
     check_every, patience : int
         Steps between two looks at the held-out cases, and how many looks without gain end it.
     threads : int
-        torch threads; 0 leaves torch's own choice.
+        torch threads; 0 takes half of torch's own choice.
     """
 
     minutes: float = 10.0
@@ -154,16 +154,16 @@ def finetune(
     weights = find_weights(parent)
     device, _ = resolve_device(options.device)
     threads = torch.get_num_threads()
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    # Half the cores, as in segmentation: threads that wait for each other on a busy machine are
+    # slower than one, and the rest stays usable.
+    torch.set_num_threads(options.threads or max(1, threads // 2))
     try:
         cases, left_out = yield from _read(root, options, weights)
         split = split_cases(cases, options.seed)
         work = out / WORK
         work.mkdir(parents=True, exist_ok=True)
         state = load_state(work, fingerprint_of(weights, cases, options), weights, device)
-        if not state.finished:
-            yield from _learn(state, split, weights, options, work, device)
+        yield from _learn(state, split, weights, options, work, device)
         return (yield from _ship(state, split, weights, options, out, tuple(left_out), device))
     except RuntimeError as error:  # torch's own; GUI workers swallow it
         text = str(error).strip().splitlines()
@@ -230,7 +230,6 @@ def _learn(
             yield Progress(_done(state, options), _words(state, loss, options))
         if _last_check(state) != state.step:
             _check(state, split, weights, device)
-        state.finished = True
     finally:
         if whole:  # interrupted within a step, the state before it is the one on disk
             save_state(state, work)

@@ -52,8 +52,6 @@ class TuneState:
         Checks since then.
     history : list of [step, Dice, seconds]
         Every check.
-    finished : bool
-        Whether learning is over.
     """
 
     fingerprint: str
@@ -67,7 +65,6 @@ class TuneState:
     best_step: int = 0
     stale: int = 0
     history: list[list[float]] = field(default_factory=list)
-    finished: bool = False
 
     def average_network(self) -> nn.Module:
         """Return a network with the averaged weights, in evaluation mode."""
@@ -76,7 +73,7 @@ class TuneState:
         return net.eval()
 
 
-_PLAIN = ("step", "seconds", "best", "best_dice", "best_step", "stale", "history", "finished")
+_PLAIN = ("step", "seconds", "best", "best_dice", "best_step", "stale", "history")
 
 
 def fingerprint_of(weights: Weights, cases: list[SlabSet], options: TuneOptions) -> str:
