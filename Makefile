@@ -10,7 +10,7 @@ PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 VIRTUAL := scripts/with-display --virtual
 
-.PHONY: help run test lint types imports test-core test-gui test-oldest bench train format clean clean-venv
+.PHONY: help run test lint types imports test-core test-gui test-oldest bench train trust format clean clean-venv
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,10 @@ bench: .venv/.ready ## measure; writes out/bench.json and prints the table
 
 train: .venv/.ready ## make the network's weights again from the seed
 	@nice $(PY) -m napari_backfat.train all
+
+trust: .venv/.ready ## measure how far the weights can be trusted; writes docs/ai-trust.md and docs/worst-cases.md
+	@nice $(PY) -m benchmarks.trust
+	@nice $(PY) -m napari_backfat.train worst
 
 format: .venv/.ready ## let ruff mend style where it can
 	@$(PY) -m ruff check --fix .

@@ -86,9 +86,9 @@ def drawn_scans() -> Iterator[tuple[str, str, Scan]]:
         yield "phantom person", "back", phantom_trial(50001 + seed, "clean").scan
 
 
-def main() -> int:
+def main(console: Console | None = None) -> int:
     """Print the table; 1 if muscles were found where none are."""
-    console = Console(width=200, soft_wrap=True)
+    console = console or Console(width=200, soft_wrap=True)
     console.print("| scan | is | answers | muscle found |")
     console.print("|---|---|---|---|")
     rows: dict[tuple[str, str], list[tuple[str, float]]] = {}

@@ -193,13 +193,13 @@ def _to_first(answer: NDArray[np.uint8], grid: FileGrid, geometry: Geometry) -> 
     return answer[tuple(np.broadcast_to(a, geometry.shape) for a in at)]
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], console: Console | None = None) -> int:
     """Print the table; 1 if an axis orientation changed an answer."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.orientations")
     parser.add_argument("--some", type=int, default=48, help="only the first of the 48")
     parser.add_argument("--no-real", action="store_true", help="only the phantom")
     options = parser.parse_args(arguments)
-    console = Console(width=200, soft_wrap=True)
+    console = console or Console(width=200, soft_wrap=True)
     console.print(
         "| case | turned | Dice of all muscle, least of one | wrong side | interpolation alone |"
     )

@@ -250,7 +250,7 @@ def report(
     return results
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], console: Console | None = None) -> int:
     """Run the study; see the module."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("--persons", type=int, default=36, help="phantom persons")
@@ -260,7 +260,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rows", type=Path, default=Path("out/quality-rows.json"))
     parser.add_argument("--reuse", action="store_true", help="read the rows of the last run")
     options = parser.parse_args(arguments)
-    console = Console(width=160, soft_wrap=True)
+    console = console or Console(width=160, soft_wrap=True)
     backend, weights = TorchBackend(), find_weights()
     if options.reuse:
         raw = json.loads(options.rows.read_text("utf-8"))
