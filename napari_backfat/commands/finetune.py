@@ -77,3 +77,4 @@ def finetune(
         for text in verdict.worse:
             say(f"Worse: {text}", error_console)
         say(f"Tuned weights in {done.folder}, described in {done.folder / 'MODEL_CARD.md'}")
+        say(f"Use them: napari-backfat analyze --model '{done.folder}' …")
