@@ -170,7 +170,7 @@ class MaskBinding:
     def _on_masks_changed(self, change: Change) -> None:
         if change.adjusted or change.voxels:
             self._schedule("redraw", _REFRESH_MS, self._redraw)
-        if change.refused_outside or change.refused_label:
+        if change.refused_outside or change.refused_label or change.refused_protected:
             self.refused.emit(change)
 
     # ------------------------------------------------------------------ helpers

@@ -9,7 +9,8 @@ from qtpy.QtCore import QObject
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QShortcut
 
-from napari_backfat.layers.edit_tools import CanvasTools, Tool
+from napari_backfat.layers.edit_tools import CanvasTools
+from napari_backfat.layers.tool_options import Tool
 from napari_backfat.layers.wheel import Wheel
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.fat_map import FatMapKind
@@ -17,6 +18,7 @@ from napari_backfat.review.stroke import FAT_MAP, Window
 from napari_backfat.widgets.brush_panel import BrushPanel, Paint
 from napari_backfat.widgets.cheat_sheet import CheatSheet
 from napari_backfat.widgets.edit_actions import EditActions, value_ranges
+from napari_backfat.widgets.keys import Keys
 from napari_backfat.widgets.scheduler import QtScheduler
 from napari_backfat.widgets.tool_table import BY_NAME, TOOLS
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from napari import Viewer
-    from napari.layers import Labels
 
     from napari_backfat.layers.case_layers import CaseLayers
     from napari_backfat.model.case import Case
@@ -64,6 +65,10 @@ class Tools(QObject):
         What the mouse does.
     actions : EditActions
         What works at once.
+    keys : Keys
+        What is bound.
+    sheet : CheatSheet or None
+        The sheet of keys, once it was shown.
     """
 
     def __init__(self, viewer: Viewer, panel: BrushPanel, session: ReviewSession) -> None:
@@ -74,9 +79,8 @@ class Tools(QObject):
         self._layers: CaseLayers | None = None
         self._case: Case | None = None
         self._paint = Paint(TissueCode.FAT_BY_HAND)
-        self._keys: dict[str, Callable[..., Any]] = {}
-        self._texts: dict[str, str] = {}
-        self._sheet: CheatSheet | None = None
+        self.keys = Keys(viewer)
+        self.sheet: CheatSheet | None = None
         self._later = QtScheduler(self)
         self.canvas = CanvasTools(viewer, self._later)
         self.actions = EditActions(viewer, panel.edit)
@@ -99,7 +103,7 @@ class Tools(QObject):
         self._wheel.resized.connect(lambda turns: self._resize(_LARGER ** (turns / 2)))
         # napari knows no key "?"; Qt knows it on every keyboard.
         QShortcut(QKeySequence("?"), panel, self.show_keys)
-        self._texts["?"] = "This sheet"
+        self.keys.texts["?"] = ""
         self._bind_tool_keys()
         self._show_usable()
 
@@ -110,7 +114,7 @@ class Tools(QObject):
         self._case, self._layers = case, layers
         case.masks.changed.connect(self._on_masks)
         for layer in (layers.muscle, layers.tissue):
-            self._bind_to(layer)
+            self.keys.bind_layer(layer)
         self._viewer.dims.events.order.connect(self._on_view)
         self._viewer.dims.events.ndisplay.connect(self._on_view)
         self.canvas.attach(case, layers)
@@ -261,7 +265,6 @@ class Tools(QObject):
     def _apply_size(self, _: Any = None) -> None:
         """Set the brush from millimetres; napari's own brush counts the smallest shown voxel."""
         self.canvas.options.diameter_mm = self._panel.diameter.value()
-        self.canvas.show_cursor()
         if self._layers is None or self._case is None:
             return
         spacing = self._case.scan.geometry.spacing_mm
@@ -273,6 +276,7 @@ class Tools(QObject):
         pixels = max(1, round(self._panel.diameter.value() / smallest))
         for layer in (self._layers.muscle, self._layers.tissue):
             layer.brush_size = pixels
+        self.canvas.show_cursor()  # last: napari takes its own brush for the cursor
 
     def _apply_ball(self, ball: bool) -> None:
         self.canvas.options.ball = ball
@@ -356,44 +360,21 @@ class Tools(QObject):
 
     def bind_keys(self, keys: Mapping[str, Callable[[], Any]]) -> None:
         """Bind keys in the viewer, and on mask layers that come later."""
-        for key, action in keys.items():
-            handler = _handler(action)
-            self._keys[key] = handler
-            self._texts[key] = _first_line(action)
-            self._viewer.bind_key(key, handler, overwrite=True)
-
-    def _bind_to(self, layer: Labels) -> None:
-        for key, handler in self._keys.items():
-            layer.bind_key(key, handler, overwrite=True)
+        self.keys.bind(keys)
 
     def release_keys(self) -> None:
         """Give the keys back to napari."""
-        for key in self._keys:
-            self._viewer.bind_key(key, None)
-        self._keys = {}
+        self.keys.release()
         self._later.stop()
-        if self._sheet is not None:
-            self._sheet.close()
-            self._sheet = None
+        if self.sheet is not None:
+            self.sheet.close()
+            self.sheet = None
 
     def show_keys(self) -> None:
         """Show the sheet of keys, or close it."""
-        if self._sheet is not None and self._sheet.isVisible():
-            self._sheet.close()
+        if self.sheet is not None and self.sheet.isVisible():
+            self.sheet.close()
             return
-        if self._sheet is None:
-            self._sheet = CheatSheet(self._texts, self._panel)
-        self._sheet.show()
-
-
-def _handler(action: Callable[[], Any]) -> Callable[[Any], None]:
-    def handle(_: Any) -> None:
-        action()
-
-    return handle
-
-
-def _first_line(action: Callable[[], Any]) -> str:
-    """Say what an action does, from the first line of its documentation."""
-    text = getattr(getattr(action, "func", action), "__doc__", None) or ""
-    return text.strip().splitlines()[0] if text.strip() else ""
+        if self.sheet is None:
+            self.sheet = CheatSheet(self.keys.texts, self._panel)
+        self.sheet.show()
