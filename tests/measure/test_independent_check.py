@@ -22,7 +22,6 @@ sitk = pytest.importorskip("SimpleITK")
 MAPS = (
     "musclemap_abdomen_template",
     "musclemap_lumbar_a",
-    "musclemap_lumbar_b",
     "musclemap_lumbar_c",
 )
 
