@@ -40,6 +40,9 @@ Use = Annotated[
 ]
 PerMuscle = Annotated[bool, typer.Option("--per-muscle", help="A fit of its own in every muscle")]
 N4 = Annotated[bool, typer.Option("--n4", help="Correct intensities for shading first")]
+Floor = Annotated[
+    bool, typer.Option("--noise-floor", help="Take off what noise adds to weak signal (Dixon)")
+]
 Erode = Annotated[int, typer.Option(min=0, max=3, help="Outer voxel layers left out")]
 Without = Annotated[
     bool,
@@ -76,6 +79,7 @@ def methods(
     use: Use = None,
     per_muscle: PerMuscle = False,
     n4: N4 = False,
+    noise_floor: Floor = False,
     erode: Erode = 0,
     without_epimuscular: Without = False,
     threshold: Threshold = None,
@@ -102,6 +106,7 @@ def methods(
         switches: dict[str, Any] = {
             "scope": Scope.MUSCLE if per_muscle else Scope.CASE,
             "bias_correction": n4,
+            "noise_floor": noise_floor and opened.scan.is_dixon,
             "eroded_layers": erode,
             "epimuscular": Epimuscular.EXCLUDED if without_epimuscular else Epimuscular.COUNTED,
         }

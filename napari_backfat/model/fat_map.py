@@ -68,13 +68,13 @@ class FatMap:
     def __post_init__(self) -> None:
         codes = np.ascontiguousarray(self.codes, dtype=np.uint16).view()
         codes.setflags(write=False)
-        object.__setattr__(self, "codes", codes)
         decision = codes
-        if self.decision is not None:
+        if self.decision is not None and self.decision is not self.codes:
             if self.decision.shape != codes.shape:
                 raise ValueError(f"decision {self.decision.shape} is not on {codes.shape}")
             decision = np.ascontiguousarray(self.decision, dtype=np.uint16).view()
             decision.setflags(write=False)
+        object.__setattr__(self, "codes", codes)
         object.__setattr__(self, "decision", decision)
 
     @property

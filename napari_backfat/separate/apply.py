@@ -16,6 +16,7 @@ from napari_backfat.separate.decide import decide
 from napari_backfat.separate.dixon import fat_fraction
 from napari_backfat.separate.method import DEFAULT_THRESHOLD, fat_is_bright, image_of, method_of
 from napari_backfat.separate.mixture import UNCONVERGED
+from napari_backfat.separate.noise import noise_sd
 from napari_backfat.separate.outline import epimuscular_fat, outer_layer
 from napari_backfat.separate.recipe import FAT_FRACTION, Epimuscular, FatRecord, Fit, Recipe, Scope
 from napari_backfat.separate.wording import title_of
@@ -111,7 +112,7 @@ def separate(
     method = method_of(recipe)
     if method.stated or not method.makes_mask:
         recipe = replace(recipe, scope=Scope.CASE)  # there is nothing to fit
-    source = _source(scan, recipe)
+    source = _source(scan, muscle, recipe, earlier)
     notes = list(method.warnings(source.image))
     if recipe.bias_correction and source.is_fraction:
         notes.append(NO_SHADING)
@@ -145,14 +146,24 @@ def separate(
         mixed = any("weights" in fit.details for fit in fits.values())
         kind = FatMapKind.MIXTURE if mixed else FatMapKind.INTENSITY
     basis = muscle.copy() if recipe.needs_muscles else None
-    fat_map = FatMap(codes, kind, record.title, record.to_dict(), unique, decision, basis)
+    decided_by = codes if decision is None else decision
+    fat_map = FatMap(codes, kind, record.title, record.to_dict(), unique, decided_by, basis)
     return Separation(fat_map, threshold, record)
 
 
-def _source(scan: Scan, recipe: Recipe) -> _Source:
+def _source(
+    scan: Scan, muscle: NDArray[np.uint8], recipe: Recipe, earlier: FatRecord | None
+) -> _Source:
     image = image_of(scan, recipe)
     water, fat = scan.image(Contrast.WATER), scan.image(Contrast.FAT)
-    base = fat_fraction(water, fat) if water is not None and fat is not None else None
+    base = None
+    if water is not None and fat is not None:
+        sd = 0.0
+        if recipe.noise_floor and earlier is not None:
+            sd = float(earlier.parameters["fat_fraction"].get("noise_sd", 0.0))
+        elif recipe.noise_floor:
+            sd = noise_sd((water, fat), muscle)
+        base = fat_fraction(water, fat, noise_sd=sd)
     parameters: dict[str, Any] = {"fat_fraction": base.parameters} if base is not None else {}
     if image == FAT_FRACTION:
         assert base is not None  # image_of has seen both images
@@ -181,7 +192,7 @@ def _fits(
     """One fit of all muscles together and, if wanted, one of each that is there."""
     labels: list[NDArray[np.uint8]] = []
     values: list[NDArray[np.float32]] = []
-    for z in np.flatnonzero(muscle.reshape(len(muscle), -1).any(axis=1)):
+    for z in map(int, np.flatnonzero(muscle.reshape(len(muscle), -1).any(axis=1))):
         inside = (muscle[z] > 0) & source.known(z)
         if outer is not None:
             inside &= ~outer[z]

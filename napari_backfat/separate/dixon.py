@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_backfat.model.fat_map import SCALE, UNDEFINED, FatMap, FatMapKind
+from napari_backfat.separate.noise import without_floor
 
 if TYPE_CHECKING:
     from napari_backfat.model.volume import Volume
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 NOISE_SHARE = 0.05
 
 
-def fat_fraction(water: Volume, fat: Volume, noise_share: float = NOISE_SHARE) -> FatMap:
+def fat_fraction(
+    water: Volume, fat: Volume, noise_share: float = NOISE_SHARE, noise_sd: float = 0.0
+) -> FatMap:
     """Return F / (F + W) for every voxel with enough signal.
 
     The result is called fat fraction, not PDFF: two points correct neither T1 nor T2* nor the fat
@@ -27,6 +30,8 @@ def fat_fraction(water: Volume, fat: Volume, noise_share: float = NOISE_SHARE) -
     noise_share : float
         Voxels whose W + F is below this share of the 99th percentile of W + F are undefined: their
         ratio would be noise, and 0/0 where there is no signal at all.
+    noise_sd : float
+        Noise of one channel; above 0, both images lose their noise floor first (`without_floor`).
 
     Returns
     -------
@@ -41,13 +46,16 @@ def fat_fraction(water: Volume, fat: Volume, noise_share: float = NOISE_SHARE) -
     codes = np.empty(water.voxels.shape, np.uint16)
     for z in range(len(codes)):
         w, f = np.clip(water.voxels[z], 0, None), np.clip(fat.voxels[z], 0, None)
+        enough = w + f >= floor
+        w, f = without_floor(w, noise_sd), without_floor(f, noise_sd)
         total = w + f
-        known = (total > 0) & (total >= floor)
+        known = (total > 0) & enough
         scaled = np.rint(SCALE * (f / np.where(known, total, 1)))
         codes[z] = np.where(known, np.clip(scaled, 0, SCALE), UNDEFINED)
     return FatMap(
         codes,
         FatMapKind.FAT_FRACTION,
         "two-point Dixon fat fraction F/(F+W)",
-        {"signal_floor": floor, "noise_share": noise_share},
+        {"signal_floor": floor, "noise_share": noise_share}
+        | ({"noise_sd": noise_sd} if noise_sd > 0 else {}),
     )

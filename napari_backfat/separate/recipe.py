@@ -57,6 +57,9 @@ class Recipe:
         Whether fat outside the outline of the lean tissue, but inside the muscle mask, counts.
     closing_mm : float
         Radius that defines this outline, mm; see `separate.outline.epimuscular_fat`.
+    noise_floor : bool
+        Whether what noise adds to weak signal is taken off the water and the fat image; see
+        `separate.noise`. Only for a fat fraction.
     seed : int
         Of every random start and sample.
     """
@@ -69,6 +72,7 @@ class Recipe:
     eroded_layers: int = 0
     epimuscular: Epimuscular = Epimuscular.COUNTED
     closing_mm: float = 5.0
+    noise_floor: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -91,6 +95,7 @@ class Recipe:
             self.scope is Scope.MUSCLE
             or self.eroded_layers > 0
             or self.epimuscular is Epimuscular.EXCLUDED
+            or self.noise_floor
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,6 +19,8 @@ def title_of(recipe: Recipe) -> str:
         parts.append("per muscle")
     if recipe.bias_correction:
         parts.append("N4")
+    if recipe.noise_floor:
+        parts.append("noise floor taken off")
     if recipe.eroded_layers:
         parts.append(f"without {_layers(recipe.eroded_layers)}")
     if recipe.epimuscular is Epimuscular.EXCLUDED:
@@ -45,6 +47,9 @@ def methods_sentence(record: FatRecord) -> str:
     text += f" ({borders})." if borders else "."
     if "bias_correction" in record.parameters:
         text += " The image was corrected for shading with N4 (Tustison 2010)."
+    sd = record.parameters.get("fat_fraction", {}).get("noise_sd")
+    if sd is not None:
+        text += f" The noise floor (estimated SD {sd:.3g}) was taken off both images in quadrature."
     if recipe.eroded_layers:
         text += (
             f" {_layers(recipe.eroded_layers).capitalize()} of each muscle, in the slice plane, "

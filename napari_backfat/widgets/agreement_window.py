@@ -78,7 +78,7 @@ class AgreementWindow(QDialog):
         copy.setToolTip("Tab-separated, for a spreadsheet")
         copy.clicked.connect(self.copy)
         close = QPushButton("Close")
-        close.clicked.connect(self.close)
+        close.clicked.connect(self.accept)
         buttons = QHBoxLayout()
         for button in (self.each, copy):
             buttons.addWidget(button)

@@ -71,6 +71,10 @@ class MethodsPanel(QWidget):
         self.intensity.setToolTip("In the units of the image: read lean and fat under the mouse")
         self.n4 = QCheckBox("Correct shading first (N4)")
         self.n4.setToolTip("For methods on one image; in a fat fraction the shading cancels")
+        self.floor = QCheckBox("Take off the noise floor")
+        self.floor.setToolTip(
+            "Noise lifts the weak fat signal of lean muscle; estimated and taken off both images"
+        )
         self.layers = QSpinBox()
         self.layers.setRange(0, MAX_LAYERS)
         self.layers.setToolTip(
@@ -110,6 +114,7 @@ class MethodsPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(self.form)
         layout.addWidget(self.n4)
+        layout.addWidget(self.floor)
         layout.addWidget(self.epimuscular)
         layout.addLayout(buttons)
         layout.addWidget(self.note)
@@ -144,6 +149,7 @@ class MethodsPanel(QWidget):
         self.image.setCurrentIndex(max(0, self.image.findData(image)))
         self.scope.setCurrentIndex(self.scope.findData(recipe.scope))
         self.n4.setChecked(recipe.bias_correction)
+        self.floor.setChecked(recipe.noise_floor)
         self.layers.setValue(recipe.eroded_layers)
         self.epimuscular.setChecked(recipe.epimuscular is Epimuscular.COUNTED)
         if recipe.method == "fixed" and recipe.threshold is not None:
@@ -177,6 +183,7 @@ class MethodsPanel(QWidget):
             scope=self.scope.currentData(),
             threshold=threshold,
             bias_correction=self.n4.isChecked(),
+            noise_floor=self.floor.isChecked() and self._dixon,
             eroded_layers=self.layers.value(),
             epimuscular=Epimuscular.COUNTED
             if self.epimuscular.isChecked()
@@ -193,5 +200,6 @@ class MethodsPanel(QWidget):
         self.image.setEnabled(self._dixon and method.suits("water"))
         self.scope.setEnabled(not method.stated)
         self.intensity.setEnabled(key == "fixed")
+        self.floor.setEnabled(self._dixon)
         self.n4.setEnabled(method.suits("water") and not on_fraction)
         self.method.setToolTip(method.meaning)

@@ -47,6 +47,7 @@ RECIPES = [
     Recipe("kmeans2", eroded_layers=1),
     Recipe("dixon", threshold=0.5, epimuscular=Epimuscular.EXCLUDED),
     Recipe("gmm2", image="water", bias_correction=False),
+    Recipe("dixon", threshold=0.5, noise_floor=True),
 ]
 
 
@@ -331,7 +332,7 @@ def test_command_prints_writes_and_uses(tmp_path: Path) -> None:
     code, out, _ = run("methods", *images, "--csv", table, "--on", "water", "--intensity", 650)
     assert code == 0
     assert "Gaussian mixture, 3 components" in out
-    rows = list(csv.DictReader(table.open()))
+    rows = list(csv.DictReader(table.read_text().splitlines()))
     assert len(rows) == (7 + 5 + 1) * 5
     assert {row["muscle"] for row in rows} >= {"back muscles", "multifidus"}
     fixed = next(r for r in rows if r["method"] == "fixed")

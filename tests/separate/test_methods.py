@@ -470,3 +470,38 @@ def test_fat_between_multifidus_and_erector_spinae_always_counts() -> None:
     streak = (np.abs(np.arange(60) - 30) <= 1)[None, None] & (muscle > 0) & ~rind
     assert (tissue(separate(scan, both, exclude))[streak] > 0).mean() > 0.9
     assert (tissue(separate(scan, apart, exclude))[streak] == 0).mean() > 0.5
+
+
+# ---------------------------------------------------------------- noise floor
+
+
+@pytest.mark.parametrize("noise", [20.0, 50.0])
+def test_noise_of_a_lean_muscle_is_found_and_taken_off(noise: float) -> None:
+    """Of 10 % fat at SNR 50 and 20: what is left of the bias is a third at most."""
+    made = make_case((8, 60, 96), fat_fraction=0.1, noise=noise, groups=tuple(MuscleGroup))
+    inside = made.muscles > 0
+    truth = made.fat_fraction[inside].mean()
+
+    def error(noise_floor: bool) -> float:
+        result = separate(made.scan, made.muscles, recipe("dixon", noise_floor=noise_floor))
+        found = result.record.parameters["fat_fraction"].get("noise_sd")
+        assert (found is not None) == noise_floor
+        if found is not None:
+            assert found == pytest.approx(noise, rel=0.12)
+            assert "noise floor" in methods_sentence(result.record)
+        codes = result.fat_map.codes[inside]
+        return abs(float(codes[codes != UNDEFINED].mean() / SCALE - truth))
+
+    assert error(True) < max(error(False) / 3, 0.001)
+
+
+def test_noise_floor_is_used_again_and_needs_some_muscle() -> None:
+    made = make_case(SHAPE, fat_fraction=0.1, noise=50.0)
+    wanted = recipe("dixon", noise_floor=True)
+    first = separate(made.scan, made.muscles, wanted)
+    other = np.zeros_like(made.muscles)
+    second = separate(made.scan, other, wanted, first.record)
+    assert np.array_equal(first.fat_map.codes, second.fat_map.codes)
+    bare = separate(made.scan, other, wanted)
+    plain = separate(made.scan, other, recipe("dixon"))
+    assert np.array_equal(bare.fat_map.codes, plain.fat_map.codes)
