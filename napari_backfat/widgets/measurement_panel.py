@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_backfat.measure.table import MEASURES, Measure, cut_note, present, value_of
+from napari_backfat.measure.table import MEASURES, Measure, note_of, present, value_of
 from napari_backfat.model.anatomy import MUSCLES, Muscle, Side
 from napari_backfat.model.colors import muscle_rgb
 from napari_backfat.widgets.measurement_panel_copy import to_clipboard
@@ -169,13 +169,16 @@ class MeasurementPanel(QTableWidget):
         """Show these numbers; None empties the columns."""
         self._now, self._ai = now, ai
         self.setUpdatesEnabled(False)
+        titles = now.combined_titles if now is not None else {}
         try:
             self._sort_muscles()
             for row, muscle in enumerate([*self._order, None], start=_HEADER_ROWS):
                 mine = _row_of(now, muscle)
                 former = _row_of(ai, muscle)
-                note = cut_note(mine) if mine is not None else ""
-                self._cell(row, _NAME_COLUMN).setToolTip(note)
+                name = self._cell(row, _NAME_COLUMN)
+                name.setToolTip(note_of(now, muscle) if now is not None else "")
+                if muscle is not None:
+                    self._set_text(row, _NAME_COLUMN, titles.get(muscle, muscle.display_name))
                 for number, measure in enumerate(MEASURES):
                     self._set_triple(row, 1 + 3 * number, measure, former, mine)
             self._show_asymmetry()
