@@ -98,11 +98,7 @@ def reference_header(dataset: Dataset, pseudonyms: Pseudonyms | None) -> Dataset
         setattr(header, word, str(header[word].value or ""))
     if pseudonyms:
         _mark(header, dataset, pseudonyms)
-    if not header.get("FrameOfReferenceUID"):
-        raise BackfatError(
-            "The source series has no frame of reference, so nothing can be placed on it; export "
-            "NIfTI instead."
-        )
+    _fill_frame_of_reference(header)
     return header
 
 
@@ -123,7 +119,18 @@ def anonymous_image(dataset: Dataset, pseudonyms: Pseudonyms) -> Dataset:
     for word in (*_REQUIRED, "Manufacturer", "PositionReferenceIndicator"):
         setattr(image, word, "")
     _mark(image, dataset, pseudonyms)
+    _fill_frame_of_reference(image)
     return image
+
+
+def _fill_frame_of_reference(header: Dataset) -> None:
+    """Name the frame of reference of a series that lost it, always alike.
+
+    Some anonymisers remove it. Exports then refer to the images themselves, slice by slice.
+    """
+    if not header.get("FrameOfReferenceUID"):
+        name = uuid.uuid5(uuid.NAMESPACE_OID, str(header.get("SeriesInstanceUID", "")))
+        header.FrameOfReferenceUID = f"2.25.{name.int}"
 
 
 def _mark(header: Dataset, original: Dataset, pseudonyms: Pseudonyms) -> None:

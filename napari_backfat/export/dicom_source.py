@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from napari_backfat.export.dicom_identity import reference_header
 from napari_backfat.io.dicom_frames import PARSER_FAILURES
@@ -16,11 +17,10 @@ from napari_backfat.io.dicom_open import find_series, is_dicom, series_at
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
-
     from napari_backfat.export.content import Content
     from napari_backfat.export.dicom_identity import Pseudonyms
     from napari_backfat.export.options import Options
+    from napari_backfat.io.dicom_frames import Frame
     from napari_backfat.io.dicom_series import SeriesInfo
     from napari_backfat.model.geometry import FileGrid
     from napari_backfat.model.volume import Volume
@@ -81,25 +81,34 @@ def source_series(
         further = headers[1:]
         headers = headers[:1]
     for header in (*headers, *further):
-        _fill_thickness(header, float(np.linalg.norm(stack.grid.affine[:3, 2])))
+        _fill_geometry(header, firsts[0], float(np.linalg.norm(stack.grid.affine[:3, 2])))
     positions = tuple(frame.position or () for frame in firsts)
     return SourceSeries(info, stack.grid, positions, tuple(headers), tuple(further))
 
 
-def _fill_thickness(header: Dataset, step_mm: float) -> None:
-    """Give slices without a thickness their distance as one.
+def _fill_geometry(header: Dataset, frame: Frame, step_mm: float) -> None:
+    """Give a header what the library wants to find in it; nothing of this is written.
 
-    It may be empty in an MR image; the library needs a number, and it is not written anywhere.
+    The thickness may be empty in an MR image. Multi-frame images may hold orientation and spacing
+    frame by frame, while the library looks for them in what all frames share; the reader has made
+    sure that they are the same in all.
     """
-    groups = [
-        item
-        for word in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
-        for group in header.get(word) or ()
-        for item in group.get("PixelMeasuresSequence") or ()
-    ]
-    for place in groups if "NumberOfFrames" in header else [header]:
-        if not place.get("SliceThickness"):
-            place.SliceThickness = step_mm
+    if "NumberOfFrames" not in header:
+        if not header.get("SliceThickness"):
+            header.SliceThickness = step_mm
+        return
+    shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    if not shared.get("PixelMeasuresSequence"):
+        shared.PixelMeasuresSequence = [Dataset()]
+        shared.PixelMeasuresSequence[0].PixelSpacing = list(frame.spacing or ())
+    measures = shared.PixelMeasuresSequence[0]
+    if not measures.get("SliceThickness"):
+        measures.SliceThickness = step_mm
+    if not shared.get("PlaneOrientationSequence"):
+        orientation = Dataset()
+        orientation.ImageOrientationPatient = list(frame.orientation or ())
+        shared.PlaneOrientationSequence = [orientation]
+    header.SharedFunctionalGroupsSequence = [shared]
 
 
 def info_of(volume: Volume, content: Content, options: Options) -> SeriesInfo:

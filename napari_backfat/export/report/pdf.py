@@ -144,8 +144,8 @@ def _pictures(canvas: Canvas, composed: Composed, y: float, room: float) -> floa
 def _full_height(row: tuple[Picture, ...]) -> float:
     """Return the height at which a row of pictures fills the page's width."""
     gaps = 1.5 * mm * (len(row) - 1)
-    height = (_INNER - gaps) / sum(p.width / p.height for p in row)
-    return min(float(height), 70 * mm)
+    height = float(_INNER - gaps) / sum(p.width / p.height for p in row)
+    return min(height, 70.0 * float(mm))
 
 
 def _legend(canvas: Canvas, y: float) -> float:
