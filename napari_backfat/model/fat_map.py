@@ -62,17 +62,18 @@ class FatMap:
     method: str
     parameters: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    decision: NDArray[np.uint16] = None  # type: ignore[assignment]
+    decision: NDArray[np.uint16] = field(default=None)  # type: ignore[assignment]
     basis: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         codes = np.ascontiguousarray(self.codes, dtype=np.uint16).view()
         codes.setflags(write=False)
+        given: NDArray[np.uint16] | None = self.decision
         decision = codes
-        if self.decision is not None and self.decision is not self.codes:
-            if self.decision.shape != codes.shape:
-                raise ValueError(f"decision {self.decision.shape} is not on {codes.shape}")
-            decision = np.ascontiguousarray(self.decision, dtype=np.uint16).view()
+        if given is not None and given is not self.codes:
+            if given.shape != codes.shape:
+                raise ValueError(f"decision {given.shape} is not on {codes.shape}")
+            decision = np.ascontiguousarray(given, dtype=np.uint16).view()
             decision.setflags(write=False)
         object.__setattr__(self, "codes", codes)
         object.__setattr__(self, "decision", decision)
@@ -80,8 +81,10 @@ class FatMap:
     @property
     def nbytes(self) -> int:
         """Memory of the arrays in bytes."""
-        own = [self.codes, *([self.decision] if self.decision is not self.codes else [])]
-        return sum(a.nbytes for a in (*own, *([] if self.basis is None else [self.basis])))
+        size = self.codes.nbytes
+        if self.decision is not self.codes:
+            size += self.decision.nbytes
+        return size + (0 if self.basis is None else self.basis.nbytes)
 
     @classmethod
     def from_values(

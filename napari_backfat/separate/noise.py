@@ -21,8 +21,8 @@ def noise_sd(images: tuple[Volume, ...], muscle: NDArray[np.uint8]) -> float:
     Neighbouring voxels inside muscle differ by noise and by texture: the median absolute deviation
     of the second difference along both in-plane axes is taken, and of the images the smaller one,
     since the fat image has the least texture in lean muscle. Texture that is left makes the value
-    too large; images smoothed or interpolated by the scanner, and fat signal below the noise, make it
-    too small.
+    too large; images smoothed or interpolated by the scanner make it too small, and so does fat
+    signal below the noise.
 
     Parameters
     ----------
@@ -57,4 +57,5 @@ def without_floor(signal: NDArray[np.float32], sd: float) -> NDArray[np.float32]
     signal = np.clip(signal, 0, None)
     if sd <= 0:
         return signal
-    return np.sqrt(np.maximum(signal * signal - np.float32(sd * sd), 0)).astype(np.float32)
+    cleaned: NDArray[np.float32] = np.sqrt(np.maximum(signal * signal - np.float32(sd * sd), 0))
+    return cleaned

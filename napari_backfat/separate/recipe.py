@@ -115,7 +115,7 @@ class Recipe:
         if unknown:
             raise ValueError(f"unknown in a recipe: {sorted(unknown)}")
         recipe = cls(**values)
-        if not isinstance(recipe.method, str) or not isinstance(recipe.bias_correction, bool):
+        if not isinstance(values["method"], str):
             raise TypeError("not the values of a recipe")
         return recipe
 
