@@ -21,6 +21,7 @@ from napari_backfat.widgets.plot_style import (
     font,
     kept_limit,
     muscle_pen,
+    plain_plot,
     quiet_axis,
 )
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from napari_backfat.model.anatomy import Muscle
 
+_GRAB_PX = 8
 _EDGES = np.arange(BINS + 1, dtype=np.float64)
 _TIP = (
     "Volume of the shown muscles per percentage point. Blue counts as lean, yellow as fat. Drag "
@@ -67,8 +69,7 @@ class HistogramPanel(pg.GraphicsLayoutWidget):
         self.title.setMaximumHeight(17)
         self.note = self.ci.addLabel("", row=1, col=0, size="11px", color=TEXT.name())
         self.note.setMaximumHeight(16)
-        self.item = pg.PlotItem(viewBox=PlotField())
-        self.item.hideButtons()
+        self.item = plain_plot(PlotField(), self)
         self.ci.addItem(self.item, row=2, col=0)
         for name in ("left", "bottom"):
             quiet_axis(self.item.getAxis(name))
@@ -88,21 +89,20 @@ class HistogramPanel(pg.GraphicsLayoutWidget):
         self.line = pg.InfiniteLine(
             50.0,
             angle=90,
-            movable=True,
-            bounds=(0, 100),
             pen=pg.mkPen(HERE, width=2),
-            hoverPen=pg.mkPen("#FFFFFF", width=3),
             label="",
             labelOpts={"position": 0.9, "color": HERE, "fill": (27, 30, 35, 210), "movable": False},
         )
         self.line.label.setFont(font(bold=True))
         self.line.setCursor(Qt.CursorShape.SizeHorCursor)
         self.item.addItem(self.line, ignoreBounds=True)
-        self.line.sigDragged.connect(self._on_dragged)
-        self.line.sigPositionChangeFinished.connect(self._on_done)
+        field = self.item.vb
+        field.pressed.connect(self._on_pressed)
+        field.picked.connect(self._on_dragged)
+        field.dropped.connect(self._on_done)
         self._ml: NDArray[np.float64] = np.zeros(BINS)
         self._limit = 0.0
-        self._dragged = False
+        self._held = self._changed = False
         self._threshold = 0.5
         self._name_line()
 
@@ -161,7 +161,7 @@ class HistogramPanel(pg.GraphicsLayoutWidget):
 
     def set_threshold(self, threshold: float) -> None:
         """Show the threshold in force, 0..1; a line in the person's hand stays there."""
-        if threshold == self._threshold or self._dragged:
+        if threshold == self._threshold or self._held:
             return
         self._threshold = threshold
         self.line.setValue(100 * threshold)
@@ -187,17 +187,24 @@ class HistogramPanel(pg.GraphicsLayoutWidget):
 
     # ------------------------------------------------------------------ mouse
 
-    def _on_dragged(self, line: pg.InfiniteLine) -> None:
-        percent = round(line.value())
-        self._dragged = True
+    def _on_pressed(self, x: float, y: float) -> None:
+        """Take the line if it is near; a stray click must not change the tissue of a whole case."""
+        reach = _GRAB_PX * self.item.vb.viewPixelSize()[0]
+        self._held = self.line.isVisible() and abs(x - self.line.value()) <= reach
+
+    def _on_dragged(self, x: float, y: float) -> None:
+        if not self._held:
+            return
+        percent = min(max(round(x), 0), 100)
         if percent != round(100 * self._threshold):
             self._threshold = percent / 100
+            self.line.setValue(percent)
             self._name_line()
             self._fill()
+            self._changed = True
             self.threshold_dragged.emit(self._threshold)
 
     def _on_done(self) -> None:
-        if self._dragged:
-            self._dragged = False
-            self.line.setValue(100 * self._threshold)
+        if self._held and self._changed:
             self.threshold_done.emit()
+        self._held = self._changed = False

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 from superqt.utils import qthrottled
 
 from napari_backfat.widgets.measurement_panel_choice import MeasurementTables
+from napari_backfat.widgets.plot_dock_sight import Sight, can_be_seen
 from napari_backfat.widgets.risk_panel import RiskPanel
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class LivePanel(QWidget):
         self.risk = RiskPanel()
         self._case: Case | None = None
         self._stale = False
+        self._sight = Sight(self, self._catch_up)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.tables, 9)
@@ -52,15 +54,18 @@ class LivePanel(QWidget):
         self._repaint_soon()
 
     def showEvent(self, event: Any) -> None:
-        """Catch up with what happened while another tab was in front."""
+        """Look whether the strip is in sight now."""
         super().showEvent(event)
+        self._sight.shown()
+
+    def _catch_up(self) -> None:
         if self._stale:
             self.repaint_now()
 
     def repaint_now(self) -> None:
         """Show the case's present numbers at once, or as soon as the strip is seen."""
         case = self._case
-        self._stale = not self.isVisible() and case is not None
+        self._stale = not can_be_seen(self) and case is not None
         if self._stale:
             return
         if case is None:

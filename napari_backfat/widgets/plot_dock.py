@@ -18,6 +18,7 @@ from napari_backfat.measure.histogram import FatHistogram
 from napari_backfat.measure.profile import slice_profile
 from napari_backfat.model.anatomy import MUSCLES, MuscleGroup, Side, muscle_of
 from napari_backfat.widgets.buttons import STYLE, check_button
+from napari_backfat.widgets.plot_dock_sight import Sight, can_be_seen
 
 if TYPE_CHECKING:
     from napari_backfat.model.anatomy import Muscle
@@ -74,6 +75,7 @@ class PlotDock(QWidget):
         # Beside the plots, not above them: height is what a profile down the spine needs.
         self._row.addLayout(self._buttons())
         self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
+        self._sight = Sight(self, self._come_into_sight)
         self._more = QTimer(self)
         self._more.setSingleShot(True)
         self._more.setInterval(_HISTOGRAM_PAUSE_MS)
@@ -137,7 +139,7 @@ class PlotDock(QWidget):
     def set_levels(self, levels: VertebralLevels | None) -> None:
         """Show these vertebral levels."""
         self._levels = levels
-        if self.profile is not None and self.isVisible():
+        if self.profile is not None and can_be_seen(self):
             self.profile.set_levels(levels)
         else:
             self._stale = True
@@ -145,7 +147,7 @@ class PlotDock(QWidget):
     def set_slice(self, index: int) -> None:
         """Mark the slice on display, working index Z."""
         self._slice = index
-        if self.profile is not None and self.isVisible():
+        if self.profile is not None and can_be_seen(self):
             self.profile.set_slice(index)
         else:
             self._stale = True
@@ -161,14 +163,18 @@ class PlotDock(QWidget):
     # ------------------------------------------------------------------ painting
 
     def _on_change(self, _: object = None) -> None:
-        if self.isVisible():
+        if can_be_seen(self):
             self._repaint_soon()
         else:
             self._stale = True
 
     def showEvent(self, event: Any) -> None:
-        """Build on first sight, and catch up with what happened meanwhile."""
+        """Look whether the dock is in sight now."""
         super().showEvent(event)
+        self._sight.shown()
+
+    def _come_into_sight(self) -> None:
+        """Build on first sight, and catch up with what happened meanwhile."""
         if self.profile is None:
             self._build()
             self._stale = True
@@ -177,7 +183,7 @@ class PlotDock(QWidget):
 
     def repaint_now(self) -> None:
         """Show the present numbers, if the dock can be seen."""
-        if self.profile is None or not self.isVisible():
+        if self.profile is None or not can_be_seen(self):
             self._stale = True
             return
         self._stale = False
@@ -194,7 +200,7 @@ class PlotDock(QWidget):
 
     def _paint_histogram(self) -> None:
         """Count a little, show it, and go on after a pause, so that a brush never waits."""
-        if self.histogram is None or not self.isVisible():
+        if self.histogram is None or not can_be_seen(self):
             return
         import numpy as np
 

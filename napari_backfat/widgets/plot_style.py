@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
@@ -11,6 +11,9 @@ from qtpy.QtGui import QColor, QFont, QPen
 
 from napari_backfat.model.anatomy import Muscle, Side
 from napari_backfat.model.colors import muscle_rgb
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
 
 # A dark ground in both of napari's themes, like the canvas: the palette is made for it.
 GROUND = QColor("#1B1E23")
@@ -74,13 +77,16 @@ class PlotField(pg.ViewBox):
 
     Signals
     -------
-    picked(float, float)
-        Data coordinates under a pressed or dragged left button.
+    pressed(float, float), picked(float, float), dropped()
+        Data coordinates under a left button that goes down, that is down (at the press too) and
+        moves; and its release.
     wheeled(int)
         Steps of the wheel; positive is away from the person.
     """
 
+    pressed = Signal(float, float)
     picked = Signal(float, float)
+    dropped = Signal()
     wheeled = Signal(int)
 
     def __init__(self, **kwargs: Any) -> None:
@@ -93,6 +99,8 @@ class PlotField(pg.ViewBox):
             event.ignore()
             return
         event.accept()
+        point = self.mapToView(event.pos())
+        self.pressed.emit(float(point.x()), float(point.y()))
         self._pick(event)
 
     def mouseMoveEvent(self, event: Any) -> None:
@@ -102,6 +110,7 @@ class PlotField(pg.ViewBox):
     def mouseReleaseEvent(self, event: Any) -> None:
         """End the drag."""
         event.accept()
+        self.dropped.emit()
 
     def _pick(self, event: Any) -> None:
         point = self.mapToView(event.pos())
@@ -113,6 +122,18 @@ class PlotField(pg.ViewBox):
         steps = event.delta() // 120
         if steps:
             self.wheeled.emit(int(steps))
+
+
+def plain_plot(box: PlotField, panel: QWidget) -> pg.PlotItem:
+    """Return a plot without menus and buttons.
+
+    pyqtgraph makes its menu all the same, as a window of its own; it is given to the panel, so that
+    it goes when the panel goes.
+    """
+    item = pg.PlotItem(viewBox=box, enableMenu=False)
+    item.hideButtons()
+    item.ctrlMenu.setParent(panel)
+    return item
 
 
 def polyline(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

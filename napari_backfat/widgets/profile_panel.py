@@ -20,6 +20,7 @@ from napari_backfat.widgets.plot_style import (
     muscle_color,
     muscle_pen,
     nice_limit,
+    plain_plot,
     polyline,
     quiet_axis,
 )
@@ -134,6 +135,8 @@ class ProfilePanel(pg.GraphicsLayoutWidget):
         return (CSA, LEAN_CSA, MEAN_FF, FAT_SHARE) if has_fraction else (CSA, LEAN_CSA, FAT_SHARE)
 
     def _build(self) -> None:
+        for plot in self.plots:
+            plot.item.ctrlMenu.deleteLater()
         self.ci.clear()
         self.plots = []
         measures = self._shown_measures = self._measures()
@@ -159,8 +162,7 @@ class ProfilePanel(pg.GraphicsLayoutWidget):
         reading = self.ci.addLabel("", row=1, col=column, size="11px")
         reading.setMaximumHeight(16)
         box = PlotField()
-        item = pg.PlotItem(viewBox=box)
-        item.hideButtons()
+        item = plain_plot(box, self)
         self.ci.addItem(item, row=2, col=column)
         box.invertY(True)
         item.showAxes((first, False, named, True), showValues=(first, False, named, True))
