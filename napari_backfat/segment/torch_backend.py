@@ -157,8 +157,10 @@ class TorchBackend:
         if frame is not None:
             steps = labels_back_steps(muscle, doubt, frame, own)
             muscle, doubt = yield from _reported(steps)
-        if not muscle.any():
-            return self._result(weights, muscle, device, (NOTHING_FOUND,), started)
+        if not muscle.any() or not sums.credible:
+            yield Progress(1.0, NOTHING_FOUND.text)
+            nothing = np.zeros(own.shape, dtype=np.uint8)
+            return self._result(weights, nothing, device, (NOTHING_FOUND,), started)
         quality = judge_all(evidence, weights.path.parent, weights.sha256)
         confidence = {m: 1 - e.unsure for m, e in evidence.items()}
         images = [v.voxels for v in scan.images]

@@ -71,6 +71,14 @@ def test_evidence_of_an_even_pair() -> None:
     assert evidence.smallness == pytest.approx(0.5)  # 4 ml
 
 
+def test_outlines_without_substance_are_no_muscles() -> None:
+    muscle = blocks()
+    assert sums_of(muscle, 0.6).credible
+    faint = sums_of(muscle, 0.4)
+    assert not faint.credible
+    assert not replace(sums_of(muscle), mass=4 * faint.mass).credible  # spread over everything
+
+
 def test_shape_is_evidence() -> None:
     muscle = blocks()
     muscle[2, :, 32:42] = 0

@@ -18,6 +18,7 @@ from napari_backfat.segment.torch_backend import TorchBackend, network_channels
 from napari_backfat.train.phantom_anatomy import Anatomy, make_anatomy
 from napari_backfat.train.phantom_params import PhantomParams
 from napari_backfat.train.phantom_signal import make_images
+from tests.anatomy import NOT_A_BACK, draw
 from tests.phantom import file_grid
 
 if TYPE_CHECKING:
@@ -172,6 +173,16 @@ def test_no_lumbar_back_is_a_clean_answer() -> None:
         assert not result.found
         assert [f.kind for f in result.flags] == ["no paraspinal muscles"]
         assert progress[-1].fraction == 1.0
+
+
+@pytest.mark.parametrize(("what", "seed"), [*((k, 1) for k in NOT_A_BACK), ("noise", 3)])
+def test_drawn_anatomy_that_is_no_back_gets_no_blobs(what: str, seed: int) -> None:
+    """Noise 3 once got seven small muscles: the coarse network alone does not decide."""
+    scan = scan_of({Contrast.UNKNOWN: draw(what, seed)}, spacing=(5.0, 1.2, 1.2))
+    _, result = finish(TorchBackend(), scan)
+    assert [f.kind for f in result.flags] == ["no paraspinal muscles"]
+    assert not result.found
+    assert not result.quality
 
 
 def test_cancelling_answers_at_once(images: dict[Contrast, NDArray[np.float32]]) -> None:
