@@ -321,7 +321,7 @@ def plots(points: list[Point], repeats: dict[str, dict[Muscle, list[float]]]) ->
         axis.plot(x[~back], values[~back], "^", color="#D55E00", ms=4, label="psoas, QL")
         for level, style in ((bias, "-"), (bias - spread, "--"), (bias + spread, "--")):
             axis.axhline(level, color="black", lw=1, ls=style)
-        axis.set_title(f"{name}: {bias:+.2f} (limits {bias - spread:+.2f} to {bias + spread:+.2f})")
+        axis.set_title(f"{name}: {bias:+.2f} ({bias - spread:+.2f} to {bias + spread:+.2f})")
         axis.set_xlabel(label)
         axis.set_ylabel(unit)
     axes[0].legend(fontsize=8)
