@@ -157,12 +157,13 @@ class MethodsDesk(QObject):
             return
         if self.window is not None:
             self.window.close()
-        self.window = AgreementWindow(results, self._parent)
-        self.window.destroyed.connect(self._forget_window)
-        self.window.show()
+        window = self.window = AgreementWindow(results, self._parent)
+        window.finished.connect(lambda _: self._forget(window))
+        window.show()
 
-    def _forget_window(self) -> None:
-        self.window = None
+    def _forget(self, window: AgreementWindow) -> None:
+        if self.window is window:
+            self.window = None
 
 
 def recipe_for_slider(case: Case, recipe: Recipe) -> Recipe:
