@@ -150,7 +150,9 @@ class CaseLayers:
         if self._masks.fat_map.kind is not FatMapKind.NONE:
             layer = self._fat_map_layer()
             self.images[_FAT_MAP] = layer
+            active = self._viewer.layers.selection.active
             self._viewer.layers.insert(0, layer)
+            self._viewer.layers.selection.active = active  # napari would take the brush away
 
     def _show_axial(self, n_slices: int) -> None:
         dims = self._viewer.dims

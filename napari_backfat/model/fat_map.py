@@ -62,7 +62,7 @@ class FatMap:
     method: str
     parameters: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    decision: NDArray[np.uint16] = field(default=None)  # type: ignore[assignment]
+    decision: NDArray[np.uint16] = field(default=None)  # type: ignore[arg-type]
     basis: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:

@@ -264,10 +264,7 @@ class ReviewWidget(QWidget):
 
     def _on_fat_map(self) -> None:
         if self.layers is not None:
-            active = self.viewer.layers.selection.active
             self.layers.update_fat_map()
-            if active in self.viewer.layers:  # napari makes a new layer the active one
-                self.viewer.layers.selection.active = active
             self.views.update_images()
             self.tools.update_history()
 
