@@ -21,6 +21,8 @@ from napari_backfat.widgets.agreement_window import AgreementWindow
 from napari_backfat.widgets.methods_panel import MethodsPanel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_backfat.model.case import Case
     from napari_backfat.model.fat_map import FatMap
     from napari_backfat.review.session import ReviewSession
@@ -42,6 +44,8 @@ class MethodsDesk(QObject):
         Runs fits and comparisons.
     parent : QObject
         Owns this, and the comparison's window if it is a widget.
+    show_message : callable
+        Shows one sentence to the person; an empty text hides it.
 
     Attributes
     ----------
@@ -61,8 +65,15 @@ class MethodsDesk(QObject):
     map_changed = Signal()
     message = Signal(str)
 
-    def __init__(self, session: ReviewSession, jobs: JobRunner, parent: Any) -> None:
+    def __init__(
+        self,
+        session: ReviewSession,
+        jobs: JobRunner,
+        parent: Any,
+        show_message: Callable[[str], object],
+    ) -> None:
         super().__init__(parent)
+        self.message.connect(show_message)
         self.panel = MethodsPanel()
         self.window: AgreementWindow | None = None
         self._session, self._jobs, self._parent = session, jobs, parent

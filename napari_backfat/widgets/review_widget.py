@@ -87,7 +87,7 @@ class ReviewWidget(QWidget):
         self.autosaver = Autosaver(self.session, self)
         self.tools = Tools(viewer, self.brush_panel, self.session)
         self.views = Views(viewer, self.view_panel)
-        self.methods = MethodsDesk(self.session, self.jobs, self)
+        self.methods = MethodsDesk(self.session, self.jobs, self, self.show_message)
         self.desk = CaseDesk(self.session, self.jobs, self.autosaver, Dialogs(self))
         self.exports = ExportDesk(self.session, self.jobs, self.desk)
         self._threshold_rest = QTimer(self)
@@ -164,7 +164,6 @@ class ReviewWidget(QWidget):
         self.plots.threshold_done.connect(self._on_threshold_rest)
         self._threshold_rest.timeout.connect(self._on_threshold_rest)
         self.methods.map_changed.connect(self._on_fat_map)
-        self.methods.message.connect(self.show_message)
         self.jobs.started.connect(ai.set_busy)
         self.jobs.progressed.connect(ai.set_progress)
         self.jobs.ended.connect(ai.set_idle)
@@ -266,7 +265,6 @@ class ReviewWidget(QWidget):
         if self.layers is not None:
             self.layers.update_fat_map()
             self.views.update_images()
-            self.tools.update_history()
 
     def run_ai_here(self) -> None:
         """Start the AI for the slab that was asked for; only the slab is replaced."""
