@@ -104,7 +104,7 @@ def _segment(
         kind,
     )[0].numpy()
     scan = scan_of({c: images[i][None] for i, c in enumerate(contrasts)}, _grid(), kind)
-    return run(backend, scan, device).muscle[0]
+    return np.asarray(run(backend, scan, device).muscle[0], dtype=np.uint8)
 
 
 def _grid() -> FileGrid:
