@@ -21,6 +21,7 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.levels import SpineRange
 from napari_backfat.model.patient import Patient
 from napari_backfat.model.risk_results import RESEARCH_USE_ONLY
+from napari_backfat.model.vertebrae import VertebralLevels
 from napari_backfat.review.restore import ai_result
 from tests.export.contents import content_from, dicom_pair, open_dicom, session_of, some_muscles
 from tests.io.files import affine_for
@@ -215,6 +216,21 @@ def test_slices_shown(content: Content) -> None:
     assert [k.index for k in key_slices(content, [9, 0, 9])] == [0, 9]
     with pytest.raises(BackfatError, match="0 to 11"):
         key_slices(content, [12])
+
+
+def test_disc_lines_choose_the_middle_of_each_level(tmp_path: Path) -> None:
+    lines = VertebralLevels((-0.5, 1.5, 4.0, 6.5, 9.0, 11.5), "T12")
+    content = a_case(vertebrae=lines)
+    shown = key_slices(content)
+    assert [k.label for k in shown] == [
+        f"middle of L{n}, slice {z}" for n, z in ((1, 0), (2, 3), (3, 5), (4, 8), (5, 10))
+    ]
+    for k, level in zip(shown, lines.levels, strict=True):
+        top, bottom = lines.bounds(level)
+        assert abs(k.index - (top + bottom) / 2) <= 0.5
+    document, text = pdf_of(content, tmp_path)
+    assert len(document) == 1
+    assert text.count("Middle of L") == 5
 
 
 def test_identifiers_are_printed_only_when_asked(tmp_path: Path) -> None:

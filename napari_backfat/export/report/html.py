@@ -26,6 +26,7 @@ def html_bytes(composed: Composed) -> bytes:
     source = importlib.resources.files("napari_backfat.export.report") / "page.html"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(source.read_text(encoding="utf-8"))
+    tissue = composed.spare and len(composed.rows) > 1
     text = template.render(
         page=composed.page,
         pictures=[
@@ -40,7 +41,7 @@ def html_bytes(composed: Composed) -> bytes:
             for row in composed.rows
         ],
         plots=[_svg(p) for p in composed.profiles if not p.empty],
-        legend=[{"colors": entry.colors, "name": entry.name} for entry in legend()],
+        legend=[{"colors": entry.colors, "name": entry.name} for entry in legend(tissue)],
     )
     return text.encode()
 

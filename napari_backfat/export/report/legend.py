@@ -24,8 +24,8 @@ class Entry:
     name: str
 
 
-def legend() -> tuple[Entry, ...]:
-    """Return the muscles, right and left (as on the pictures), then lean and fat."""
+def legend(tissue: bool) -> tuple[Entry, ...]:
+    """Return the muscles, right and left (as on the pictures), then lean and fat if shown."""
     muscles = tuple(
         Entry(
             tuple(muscle_label(muscle_of(g, s)).color for s in (Side.RIGHT, Side.LEFT)),
@@ -36,4 +36,4 @@ def legend() -> tuple[Entry, ...]:
     tissues = tuple(
         Entry((tissue_label(t).color,), t.name.capitalize()) for t in (Tissue.LEAN, Tissue.FAT)
     )
-    return (*muscles, *tissues)
+    return (*muscles, *tissues) if tissue else muscles

@@ -59,8 +59,8 @@ def pdf_bytes(composed: Composed) -> bytes:
     width = (_INNER - _GAP) / 2
     fixed = _LEGEND + table.wrap(_INNER, _H)[1] + _tall(notes, _INNER) + 8
     words = max(_tall(left, width) + _plots_height(composed), _tall(right, width))
-    y = _pictures(canvas, composed, y, y - _BOTTOM - fixed - words)
-    y = _legend(canvas, y)
+    y, tissue = _pictures(canvas, composed, y, y - _BOTTOM - fixed - words)
+    y = _legend(canvas, y, tissue)
     table.drawOn(canvas, _SIDE, y - table.wrap(_INNER, _H)[1])
     y -= table.wrap(_INNER, _H)[1] + 2
     for note in notes:
@@ -114,19 +114,22 @@ def _heading(canvas: Canvas, page: Page) -> float:
     return float(y - 3)
 
 
-def _pictures(canvas: Canvas, composed: Composed, y: float, room: float) -> float:
-    """Draw the rows of pictures, as large as the words leave room for."""
+def _pictures(canvas: Canvas, composed: Composed, y: float, room: float) -> tuple[float, bool]:
+    """Draw the rows of pictures, as large as the words leave room for.
+
+    Returns the height reached, and whether lean and fat are among the pictures.
+    """
     rows = composed.rows
     caption = 11.0
 
     def needed(rows: tuple[tuple[Picture, ...], ...]) -> float:
-        return sum(_full_height(row) + caption for row in rows)
+        return len(rows) * (min(map(_full_height, rows)) + caption)
 
     if composed.spare and len(rows) > 1 and room < _SMALLEST * needed(rows):
         rows = rows[:1]
     scale = min(1.0, max((room - caption * len(rows)) / (needed(rows) - caption * len(rows)), 0.3))
     for row in rows:
-        height = scale * _full_height(row)
+        height = scale * min(map(_full_height, rows))  # one scale for all
         x = _SIDE
         spread = (_INNER - sum(height * p.width / p.height for p in row)) / max(len(row) - 1, 1)
         for picture in row:
@@ -138,7 +141,7 @@ def _pictures(canvas: Canvas, composed: Composed, y: float, room: float) -> floa
             words.drawOn(canvas, x, y - height - 1 - tall)
             x += width + spread
         y -= height + caption
-    return float(y)
+    return float(y), composed.spare and len(rows) > 1
 
 
 def _full_height(row: tuple[Picture, ...]) -> float:
@@ -148,9 +151,9 @@ def _full_height(row: tuple[Picture, ...]) -> float:
     return min(height, 70.0 * float(mm))
 
 
-def _legend(canvas: Canvas, y: float) -> float:
+def _legend(canvas: Canvas, y: float, tissue: bool) -> float:
     """Draw what the colours mean, spread over the page's width."""
-    entries = [(e.colors, printable(e.name)) for e in legend()]
+    entries = [(e.colors, printable(e.name)) for e in legend(tissue)]
     widths = [9 * len(c) + stringWidth(n, REGULAR, 6.6) + 1 for c, n in entries]
     step = (_INNER - sum(widths)) / (len(entries) - 1)
     x = _SIDE
