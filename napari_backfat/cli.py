@@ -74,6 +74,9 @@ Accept = Annotated[
     bool, typer.Option("--accept-mismatch", help="Use images together whose positions disagree")
 ]
 Threshold = Annotated[float, typer.Option(min=0, max=1, help="A voxel is fat from here on")]
+RiskModelOption = Annotated[
+    Path | None, typer.Option(help="Risk model of your own (JSON, see docs/risk.md)")
+]
 LevelsOption = Annotated[
     str | None,
     typer.Option(help="Vertebrae measured, with slices: L1-L5:3-40 (0 = nearest to the head)"),
@@ -90,6 +93,7 @@ def analyze(
     patient: PatientFile = None,
     levels: LevelsOption = None,
     threshold: Threshold = 0.5,
+    risk_model: RiskModelOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
     model: Annotated[
         str | None, typer.Option(help="Folder of another model's weights, or a name as listed")
@@ -105,7 +109,7 @@ def analyze(
     """
     with reporting():
         session = _open(water, fat, image, contrast, accept_mismatch)
-        _prepare(session, patient, levels, threshold)
+        _prepare(session, patient, levels, threshold, risk_model)
         _check_writable(out)  # before the long part, not after it
         key = models.choose(model, label_map, accept_licence)
         session.accept_segmentation(with_bar(session.segment_job(key, device)))
@@ -128,6 +132,7 @@ def measure(
     patient: PatientFile = None,
     levels: LevelsOption = None,
     threshold: Threshold = 0.5,
+    risk_model: RiskModelOption = None,
     accept_mismatch: Accept = False,
 ) -> None:
     """Measure masks that were made elsewhere, and write a case folder."""
@@ -140,7 +145,7 @@ def measure(
         labels = read_labels(muscles, grid, accept_mismatch=accept_mismatch)
         for note in labels.notes:
             say(f"Note: {note}")
-        _prepare(session, patient, levels, threshold)
+        _prepare(session, patient, levels, threshold, risk_model)
         session.accept_muscles(labels.array)
         session.case.masks.edits = 0  # masks from a file are no corrections
         _finish(session, out)
@@ -237,9 +242,17 @@ def _guess_in_words(image: Path, contrast: Contrast) -> str:
 
 
 def _prepare(
-    session: ReviewSession, patient: Path | None, levels: str | None, threshold: float
+    session: ReviewSession,
+    patient: Path | None,
+    levels: str | None,
+    threshold: float,
+    risk_model: Path | None,
 ) -> None:
     from napari_backfat.model.patient import Patient
+    from napari_backfat.risk.model import load_model
+
+    if risk_model is not None:
+        session.set_risk_model(load_model(risk_model))
 
     if patient is not None:
         try:
@@ -274,6 +287,7 @@ def _finish(session: ReviewSession, out: Path) -> bool:
     """Save and print; returns whether there is any muscle."""
     from napari_backfat.risk.describe import summary_lines
 
+    session.include_mask_error()
     session.save(out)
     case = session.case
     assert case is not None

@@ -78,6 +78,8 @@ class CaseFiles:
         What the AI and the rule gave before any correction.
     fat_muscles : ndarray, shape (Z, Y, X), uint8, or None
         `Muscle` ids that the fat method was applied to, where its map depends on them.
+    context : dict
+        Lifestyle, psychological and biomechanical factors; empty if none were recorded.
     """
 
     muscles: NDArray[np.uint8]
@@ -90,6 +92,7 @@ class CaseFiles:
     ai_muscles: NDArray[np.uint8] | None = None
     ai_tissue: NDArray[np.uint8] | None = None
     fat_muscles: NDArray[np.uint8] | None = None
+    context: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +132,9 @@ def save_case(folder: str | Path, files: CaseFiles, scan: Scan) -> Path:
         The folder. It holds ``muscles.nii.gz``, ``tissue.nii.gz``, ``hand_painted.nii.gz``, with
         an AI result ``ai_muscles.nii.gz`` and ``ai_tissue.nii.gz``, where a fat method depends on
         the muscles it was applied to ``fat_muscles.nii.gz``, a ``.json`` beside each mask,
-        ``measurements.csv``, ``risk.json``, ``patient.json``, ``provenance.json`` and
-        ``case.json``, the manifest with the hash of every file.
+        ``measurements.csv``, ``risk.json``, ``patient.json``, with personal context
+        ``context.json``, ``provenance.json`` and ``case.json``, the manifest with the hash of every
+        file.
 
     Raises
     ------
@@ -154,6 +158,8 @@ def save_case(folder: str | Path, files: CaseFiles, scan: Scan) -> Path:
         save.write("measurements.csv", csv_bytes(files.measurements))
         save.write("risk.json", json_bytes(files.risk))
         save.write("patient.json", json_bytes(files.patient))
+        if files.context:
+            save.write("context.json", json_bytes(files.context))
         save.write("provenance.json", json_bytes(record.model_dump() | files.provenance))
     return folder
 
@@ -219,6 +225,11 @@ def open_case(
             tissue=_codes(masks["tissue"], masks["hand_painted"]),
             threshold=record.threshold,
             patient=read_json(found.path("patient.json"), RECORD),
+            context=(
+                read_json(found.path("context.json"), RECORD)
+                if "context.json" in manifest["files"]  # not in folders of earlier versions
+                else {}
+            ),
             provenance=dict(record.model_extra or {}),
             measurements=read_csv(found.path("measurements.csv")),
             risk=read_json(found.path("risk.json"), RECORD),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from psygnal import Signal, SignalGroup
 
+from napari_backfat.model.context import PersonalContext
 from napari_backfat.model.patient import Patient
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class CaseSignals(SignalGroup):
     ai = Signal(object)
     ai_risk = Signal(object)
     patient = Signal(object)
+    context = Signal(object)
     levels = Signal(object)
     vertebrae = Signal(object)
     saved = Signal(bool)
@@ -81,8 +83,10 @@ class Case:
     Attributes
     ----------
     events : CaseSignals
-        One signal per evented field: measurement, risk, ai, ai_risk, patient, levels,
-        vertebrae, saved.
+        One signal per evented field: measurement, risk, ai, ai_risk, patient, context,
+        levels, vertebrae, saved.
+    context : PersonalContext
+        What else was recorded about the person; no model reads it.
     levels : SpineRange or None
         The vertebrae the numbers for the risk model stand for.
     vertebrae : VertebralLevels or None
@@ -100,6 +104,7 @@ class Case:
         "ai",
         "ai_risk",
         "patient",
+        "context",
         "levels",
         "vertebrae",
         "saved",
@@ -110,6 +115,7 @@ class Case:
         self.scan = scan
         self.masks = masks
         self.patient = Patient()
+        self.context = PersonalContext()
         self.levels: SpineRange | None = None
         self.vertebrae: VertebralLevels | None = None
         self.measurement: Measurement | None = None

@@ -84,6 +84,9 @@ class ZScore:
         Evidence for mean and standard deviation.
     blank : Notice or None
         Why there is no Z.
+    measured_sd_ml : float
+        Standard deviation of `measured_ml` from the masks' border (ml), contained in
+        `standard_error`; 0 if not known.
     """
 
     key: str
@@ -96,12 +99,17 @@ class ZScore:
     source: str = ""
     grade: Grade | None = None
     blank: Notice | None = None
+    measured_sd_ml: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
             "key": self.key,
-            "measured": {"value": self.measured_ml, "unit": "ml"},
+            "measured": {
+                "value": self.measured_ml,
+                "sd_of_masks": self.measured_sd_ml or None,
+                "unit": "ml",
+            },
             "z": {
                 "value": self.value,
                 "standard_error": self.standard_error,
@@ -278,6 +286,8 @@ class Contribution:
         Evidence for the coefficient as used here.
     source, formula : str
         Citation and calculation.
+    arithmetic : str
+        The formula with this person's numbers; empty for an unknown input.
     """
 
     key: str
@@ -289,6 +299,7 @@ class Contribution:
     grade: Grade
     source: str
     formula: str
+    arithmetic: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -303,6 +314,7 @@ class Contribution:
             "grade": self.grade.value,
             "source": self.source,
             "formula": self.formula,
+            "arithmetic": self.arithmetic,
         }
 
 
@@ -330,6 +342,10 @@ class RiskEstimate:
         What moved the estimate, muscle inputs first.
     warnings, refusals : tuple of Notice
         What a reader must know; what was not calculated and why.
+    masks_included : bool
+        Whether the intervals contain the uncertainty of the muscle masks.
+    model_origin : str
+        "shipped", or name and SHA-256 of the user's file.
     """
 
     model_id: str
@@ -344,13 +360,20 @@ class RiskEstimate:
     warnings: tuple[Notice, ...] = ()
     refusals: tuple[Notice, ...] = ()
     disclaimer: str = RESEARCH_USE_ONLY
+    masks_included: bool = False
+    model_origin: str = "shipped"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for risk.json: every number with unit, interval, grade, source."""
         return {
             "schema": "backfat-risk/1",
             "disclaimer": self.disclaimer,
-            "model": {"id": self.model_id, "version": self.model_version},
+            "model": {
+                "id": self.model_id,
+                "version": self.model_version,
+                "origin": self.model_origin,
+            },
+            "intervals_include_masks": self.masks_included,
             "relative_odds": self.relative.to_dict(),
             "absolute": self.absolute.to_dict(),
             "activity_group": self.activity.to_dict(),

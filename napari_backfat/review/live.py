@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_backfat.measure.uncertainty import BorderSums
     from napari_backfat.model.case import Case
     from napari_backfat.model.ledger import Ledger
     from napari_backfat.model.masks import Change
-    from napari_backfat.model.risk_results import RiskEstimate
+    from napari_backfat.review.measurement_error import MaskErrors
+    from napari_backfat.risk.features import Features
     from napari_backfat.risk.model import RiskModel
 
 
@@ -28,16 +30,26 @@ class Live:
         Followed until `stop`.
     model : RiskModel
         Turns features and patient into an estimate.
+
+    Attributes
+    ----------
+    features : Features or None
+        What the model was last given for the present masks.
+    errors : MaskErrors or None
+        The last pass over the masks' borders with the present fat map.
     """
 
     def __init__(self, case: Case, model: RiskModel) -> None:
         self._case = case
         self._model = model
+        self.features: Features | None = None
+        self.errors: MaskErrors | None = None
         self._threshold = case.masks.threshold
         self._fat_map = case.masks.fat_map
         self._connections: list[tuple[Any, Any]] = [
             (case.masks.changed, self._on_masks),
             (case.events.patient, self._on_person),
+            (case.events.context, self._on_lines),
             (case.events.levels, self._on_person),
             (case.events.vertebrae, self._on_lines),
             (case.events.ai, self._on_ai),
@@ -63,19 +75,38 @@ class Live:
             masks.threshold,
             case.ai.combined if case.ai is not None else (),
         )
-        case.risk = self._estimate(masks.ledger, masks.muscle)
+        borders = self.errors.now if self.errors is not None else None
+        self.features = self._features(masks.ledger, masks.muscle, borders)
+        case.risk = self._model.estimate(self.features, case.patient)
 
-    def _estimate(self, ledger: Ledger, muscle: NDArray[np.uint8]) -> RiskEstimate:
+    def set_errors(self, errors: MaskErrors | None) -> None:
+        """Take the masks' uncertainty into the intervals from now on; no change of the case."""
+        if errors is not None and errors.fat_map is not self._case.masks.fat_map:
+            return
+        self.errors = errors
+        self.update()
+        self._on_ai(self._case.ai)
+
+    def set_model(self, model: RiskModel) -> None:
+        """Estimate with another model from now on; what would be saved changes with it."""
+        self._model = model
+        self.update()
+        self._on_ai(self._case.ai)
+        self._touch()
+
+    def _features(
+        self, ledger: Ledger, muscle: NDArray[np.uint8], borders: BorderSums | None
+    ) -> Features | None:
         case = self._case
         kind = case.masks.fat_map.kind
         combined = case.ai.combined if case.ai is not None else ()
-        features = features_of(ledger, case.scan.geometry, kind, case.levels, muscle, combined)
-        return self._model.estimate(features, case.patient)
+        return features_of(ledger, case.scan.geometry, kind, case.levels, muscle, combined, borders)
 
     def _on_masks(self, change: Change) -> None:
         masks = self._case.masks
         former, self._fat_map = self._fat_map, masks.fat_map
         if former is not masks.fat_map:
+            self.errors = None  # found with the fractions of the former map
             self._sum_ai_again()
         self.update()
         # A threshold can move without moving any voxel, and is part of the case all the same.
@@ -105,7 +136,14 @@ class Live:
         combined = ai.combined if ai is not None else ()
         if case.measurement is not None and case.measurement.combined != combined:
             self.update()  # the masks came before the word on what their labels hold
-        case.ai_risk = self._estimate(ai.ledger, ai.muscle) if ai is not None else None
+        if ai is None:
+            case.ai_risk = None
+            return
+        errors = self.errors
+        borders = errors.ai if errors is not None and errors.ai_muscle is ai.muscle else None
+        case.ai_risk = self._model.estimate(
+            self._features(ai.ledger, ai.muscle, borders), case.patient
+        )
 
     def _touch(self) -> None:
         self._case.revision += 1

@@ -10,11 +10,13 @@ from napari_backfat.measure.quantify import BACK, measure_together
 from napari_backfat.model.combined import hidden_muscles
 from napari_backfat.model.fat_map import FatMapKind
 from napari_backfat.model.ledger import Ledger
+from napari_backfat.review.measurement_error import error_sds
 from napari_backfat.risk.features import Coverage, Features, weighted_fat_ml
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_backfat.measure.uncertainty import BorderSums
     from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.levels import SpineRange
 
@@ -26,6 +28,7 @@ def features_of(
     levels: SpineRange | None,
     muscle: NDArray[np.uint8],
     combined: tuple[str, ...] = (),
+    borders: BorderSums | None = None,
 ) -> Features | None:
     """Return the inputs of a risk model for the present counts.
 
@@ -45,6 +48,9 @@ def features_of(
     combined : tuple of str
         Keys of `model.combined.COMBINED`. Erector spinae and multifidus go into the model
         together, so a multifidus inside the erector spinae's label is there, not missing.
+    borders : BorderSums or None
+        The last pass of `measurement_error.mask_error_job` over these masks; None if there was
+        none, and the features then say that the masks' uncertainty is not known.
 
     Returns
     -------
@@ -74,6 +80,7 @@ def features_of(
     weighted = None
     if fat_kind is FatMapKind.FAT_FRACTION:
         weighted = weighted_fat_ml(ledger, geometry, slices)
+    fat_sd, lean_sd = error_sds(borders, slices, back.volume_ml) or (0.0, 0.0)
     return Features(
         muscle_ml=back.volume_ml,
         lean_ml=back.lean_ml,
@@ -82,6 +89,8 @@ def features_of(
         coverage=coverage,
         fat_map=fat_kind,
         weighted_fat_ml=weighted,
+        fat_sd_ml=fat_sd,
+        lean_sd_ml=lean_sd,
     )
 
 

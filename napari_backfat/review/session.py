@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +17,8 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.review.fat import fat_map_of, map_for_muscles
 from napari_backfat.review.live import Live
+from napari_backfat.review.measurement_error import mask_error_job
+from napari_backfat.review.records import package_versions, risk_record
 from napari_backfat.review.restore import ai_result, case_of, now
 from napari_backfat.risk.model import DEFAULT_MODEL, MODELS
 from napari_backfat.segment.backend import DEFAULT_BACKEND
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from napari_backfat.segment.backend import Segmentation
 
 T = TypeVar("T")
-_VERSIONED = ("numpy", "nibabel", "torch", "monai", "napari", "scikit-learn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,6 +287,25 @@ class ReviewSession:
         if case.levels != levels:
             case.levels = levels
 
+    # ------------------------------------------------------------------ risk
+
+    @property
+    def live(self) -> Live | None:
+        """What keeps numbers and estimate of the open case in step; None without a case."""
+        return self._live
+
+    def set_risk_model(self, model: RiskModel) -> None:
+        """Estimate with another model from now on, for this case and those that follow."""
+        self.risk_model = model
+        if self._live is not None:
+            self._live.set_model(model)
+
+    def include_mask_error(self) -> None:
+        """Take the uncertainty of the masks into the intervals now, and wait for it."""
+        errors = run_to_end(mask_error_job(self._require_case()))
+        assert self._live is not None
+        self._live.set_errors(errors)
+
     # ------------------------------------------------------------------ save
 
     def snapshot(self) -> tuple[CaseFiles, Scan, int]:
@@ -303,10 +322,11 @@ class ReviewSession:
             patient=case.patient.model_dump(mode="json"),
             provenance=self._provenance_now(case),
             measurements=tidy_rows(measurement, case.ai.measurement if case.ai else None),
-            risk=case.risk.to_dict() if case.risk else {},
+            risk=risk_record(case),
             ai_muscles=case.ai.muscle if case.ai else None,
             ai_tissue=case.ai.tissue if case.ai else None,
             fat_muscles=masks.fat_map.basis,
+            context={} if case.context.is_empty else case.context.model_dump(mode="json"),
         )
         return files, case.scan, case.revision
 
@@ -335,7 +355,7 @@ class ReviewSession:
         return {
             "program": {"name": "napari-backfat", "version": __version__},
             "python": platform.python_version(),
-            "packages": _package_versions(),
+            "packages": package_versions(),
             "created": self._provenance["created"],
             "saved": now(),
             "saves": self._provenance["saves"] + 1,
@@ -350,7 +370,11 @@ class ReviewSession:
             "levels": case.levels.to_dict() if case.levels else None,
             "vertebrae": case.vertebrae.to_dict() if case.vertebrae else None,
             "ai": case.ai.provenance if case.ai else None,
-            "risk_model": {"id": self.risk_model.id, "version": self.risk_model.version},
+            "risk_model": {
+                "id": self.risk_model.id,
+                "version": self.risk_model.version,
+                "origin": self.risk_model.origin,
+            },
         }
 
     def _require_case(self) -> Case:
@@ -367,13 +391,3 @@ def run_to_end(job: Generator[Progress, None, T]) -> T:
         except StopIteration as stop:
             result: T = stop.value
             return result
-
-
-def _package_versions() -> dict[str, str]:
-    versions = {}
-    for name in _VERSIONED:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

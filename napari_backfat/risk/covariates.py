@@ -141,14 +141,19 @@ class Covariates:
             f"{term.coefficient.log_odds_per_unit:.4f} x (min(age, {term.plateau_years:g}) - "
             f"{self._mean_age:.1f} years)"
         )
-        return self._linear("age", "Age", f"{years:g} years", distance, term.coefficient, formula)
+        own = f"min({years:g}, {term.plateau_years:g})"
+        return self._linear(
+            "age", "Age", f"{years:g} years", distance, term.coefficient, formula, own
+        )
 
     def _sex(self, sex: Sex) -> tuple[list[_Option], Contribution]:
         term, value = self._absolute.female, 1.0 if sex is Sex.FEMALE else 0.0
         formula = (
             f"{term.log_odds_per_unit:.4f} x ({value:g} - {self._female_share:.3f}), woman = 1"
         )
-        return self._linear("sex", "Sex", sex.value, value - self._female_share, term, formula)
+        return self._linear(
+            "sex", "Sex", sex.value, value - self._female_share, term, formula, f"{value:g}"
+        )
 
     def _condition(
         self, condition: Condition, sex: Sex, value: bool | None
@@ -158,11 +163,17 @@ class Covariates:
         formula = f"{term.log_odds_per_unit:.4f} x (x - {mean:.3f}), yes = 1, no = 0"
         if value is not None:
             return self._linear(
-                key, condition.label, yes_no(value), float(value) - mean, term, formula
+                key,
+                condition.label,
+                yes_no(value),
+                float(value) - mean,
+                term,
+                formula,
+                f"{float(value):g}",
             )
         prevalence = condition.prevalence[sex]
         options = [
-            self._linear(key, condition.label, "", x - mean, term, formula)[0][0]
+            self._linear(key, condition.label, "", x - mean, term, formula, f"{x:g}")[0][0]
             for x in (1.0, 0.0)
         ]
         weighted = [
@@ -198,7 +209,13 @@ class Covariates:
             grade,
             source,
             f"{formula}; {patient.activity_formula}",
+            f"{only.shift + self._mean_activity:.4f} - {self._mean_activity:.4f} = "
+            f"{only.shift:+.3f}",
         )
+
+    def _mean_of(self, key: str) -> float:
+        means = {"age": self._mean_age, "sex": self._female_share}
+        return means[key] if key in means else self._mean_condition[key]
 
     def _linear(
         self,
@@ -208,6 +225,7 @@ class Covariates:
         distance: float,
         term: Coefficient,
         formula: str,
+        own: str,
     ) -> tuple[list[_Option], Contribution]:
         shift, sd = term.log_odds_per_unit * distance, abs(distance) * term.se_per_unit
         contribution = Contribution(
@@ -220,6 +238,7 @@ class Covariates:
             term.grade,
             self._model.sources[term.source].text,
             formula,
+            f"{term.log_odds_per_unit:.4f} x ({own} - {self._mean_of(key):.3f}) = {shift:+.3f}",
         )
         return [_Option(1.0, shift, sd * sd)], contribution
 

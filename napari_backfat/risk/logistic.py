@@ -56,6 +56,9 @@ def muscle_contributions(
                 Grade.BORROWED,
                 f"{model.sources[term.source].text} Z: {score.source or 'none'}",
                 f"ln({term.odds_ratio:g}) / {term.per.amount:g} x Z",
+                f"ln({term.odds_ratio:g}) / {term.per.amount:g} x {z:.2f} = {shift:+.3f}"
+                if z is not None and known
+                else "",
             )
         )
     return tuple(rows)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from napari_backfat.model.risk_results import (
@@ -27,7 +29,6 @@ from napari_backfat.risk.reference import find_reference, z_score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from napari_backfat.model.patient import Patient
     from napari_backfat.risk.features import Features
@@ -52,6 +53,10 @@ class RiskModel(Protocol):
     @property
     def title(self) -> str:
         """For people."""
+
+    @property
+    def origin(self) -> str:
+        """Say "shipped", or name and SHA-256 of the user's file."""
 
     def estimate(self, features: Features | None, patient: Patient) -> RiskEstimate:
         """Return everything the model says.
@@ -80,10 +85,12 @@ class FileModel:
         Coefficients, population, sources.
     references : ReferenceFile
         Normal values for the Z scores, in order of preference.
+    origin : str, optional
+        Where the files come from, for the record.
     """
 
-    def __init__(self, file: ModelFile, references: ReferenceFile) -> None:
-        self.file, self._references = file, references
+    def __init__(self, file: ModelFile, references: ReferenceFile, origin: str = "shipped") -> None:
+        self.file, self.references, self.origin = file, references, origin
         self._groups = observed_prevalences(file)
         self._covariates = Covariates(file, file.absolute) if file.absolute else None
         # A brush stroke changes the features only, so the part of the person is kept.
@@ -127,6 +134,8 @@ class FileModel:
             contributions=contributions,
             warnings=collect_warnings(self.file, features, patient, scores, absolute, part),
             refusals=tuple(refusals.values()),
+            masks_included=any(z.value is not None and z.measured_sd_ml > 0 for z in scores),
+            model_origin=self.origin,
         )
 
     def _age_refusal(self, patient: Patient) -> Notice | None:
@@ -146,9 +155,9 @@ class FileModel:
         if features is None:
             refused = refused or Notice("no-measurement", "Nothing has been measured yet.")
         if refused is None and features is not None:
-            found = find_reference(self._references.sets, features, patient)
+            found = find_reference(self.references.sets, features, patient)
             if not isinstance(found, Notice) and patient.sex is not None:
-                sources, sex, muscle = self._references.sources, patient.sex, self.file.muscle
+                sources, sex, muscle = self.references.sources, patient.sex, self.file.muscle
                 return (
                     z_score(found, sources, features, sex, "fat", muscle),
                     z_score(found, sources, features, sex, "lean", muscle),
@@ -255,4 +264,13 @@ def load_model(path: str | Path, references: str | Path | None = None) -> RiskMo
         Naming where a file is invalid and why.
     """
     values = shipped_references() if references is None else read_references(references)
-    return FileModel(read_model(path), values)
+    model = read_model(path)
+    origin = f"file {_fingerprint(path)}"
+    if references is not None:
+        origin += f", references {_fingerprint(references)}"
+    return FileModel(model, values, origin)
+
+
+def _fingerprint(path: str | Path) -> str:
+    path = Path(path)
+    return f"{path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"

@@ -118,7 +118,18 @@ def _muscle_warnings(
             found.append(
                 Notice(
                     "measurement-error-missing",
-                    "The intervals do not contain the uncertainty of the muscle masks.",
+                    "The intervals do not contain the uncertainty of the muscle masks, which has "
+                    "not been determined yet.",
+                )
+            )
+        else:
+            found.append(
+                Notice(
+                    "measurement-error-included",
+                    "The intervals include the uncertainty of the muscle masks from the position "
+                    f"of their border (fat ± {features.fat_sd_ml:.1f} ml, lean ± "
+                    f"{features.lean_sd_ml:.1f} ml, standard deviations); what a second reader or "
+                    "a second scan would change is not in them.",
                 )
             )
     if any(s.grade is Grade.ASSUMED for s in scores):

@@ -208,6 +208,7 @@ def z_score(
         sources[reference.source].text,
         Grade.DERIVED if reference.grade is Grade.PUBLISHED else reference.grade,
         blank,
+        own_sd,
     )
 
 
