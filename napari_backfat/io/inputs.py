@@ -45,7 +45,7 @@ class InputsChanged(BackfatError):
 def input_records(scan: Scan, folder: Path) -> list[InputRecord]:
     """Return where the images of a scan are, absolutely and seen from a folder, with hashes."""
     records = []
-    for image in scan.images:
+    for image in scan.read:
         path = Path(image.source.path).resolve()
         try:
             relative = Path(os.path.relpath(path, folder.resolve())).as_posix()

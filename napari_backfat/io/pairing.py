@@ -69,8 +69,17 @@ def pair(water: Volume, fat: Volume, accept_mismatch: bool = False) -> Scan:
     return pair_loaded(Loaded(water), Loaded(fat), accept_mismatch=accept_mismatch)
 
 
-def pair_loaded(water: Loaded, fat: Loaded, *, accept_mismatch: bool = False) -> Scan:
+def pair_loaded(
+    water: Loaded,
+    fat: Loaded,
+    *,
+    accept_mismatch: bool = False,
+    contrasts: tuple[Contrast, Contrast] = (Contrast.WATER, Contrast.FAT),
+) -> Scan:
     """Make a Dixon scan as `pair` does, with what reading the files had to say.
+
+    Other images of one scan, such as in- and opposed-phase, are put together in the same way with
+    their `contrasts`.
 
     Voxels that held no number in one file are 0 in both images, so that they count as undefined
     and not as pure water or pure fat.
@@ -109,13 +118,11 @@ def pair_loaded(water: Loaded, fat: Loaded, *, accept_mismatch: bool = False) ->
         )
     elif comparison.relation is GridRelation.ROUNDING:
         notes.append(f"{comparison.text} Masks are written on the grid of {names['lead']}.")
-    lead_contrast, follow_contrast = (
-        (Contrast.FAT, Contrast.WATER) if fat_leads else (Contrast.WATER, Contrast.FAT)
-    )
+    lead_contrast, follow_contrast = contrasts[::-1] if fat_leads else contrasts
     reference = dataclasses.replace(lead.volume, voxels=lead_voxels, contrast=lead_contrast)
     other = Volume(follow_voxels, grid, follow.volume.source, follow_contrast)
     images = (other, reference) if fat_leads else (reference, other)
-    hint = swap_hint(*images)
+    hint = swap_hint(*images) if contrasts[0] is Contrast.WATER else None
     return Scan(images, reference, (*notes, hint) if hint else tuple(notes))
 
 

@@ -35,6 +35,8 @@ _NAMES = {
     Contrast.OPPOSED_PHASE: "Opposed-phase",
     Contrast.T1W: "T1-weighted",
     Contrast.T2W: "T2-weighted",
+    Contrast.FAT_FRACTION: "Fat fraction (as read)",
+    Contrast.PDFF: "PDFF (as read)",
     Contrast.UNKNOWN: "Image",
 }
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Contrast(Enum):
     OPPOSED_PHASE = "opposed"
     T1W = "t1w"
     T2W = "t2w"
+    FAT_FRACTION = "ff"
+    PDFF = "pdff"
     UNKNOWN = "unknown"
 
 
@@ -93,11 +95,20 @@ class Scan:
         The image whose file grid every mask is written on.
     notes : tuple of str
         What a reader of the results must know, for example an accepted affine mismatch.
+    inputs : tuple of Volume
+        The images as read, where `images` were computed from them; empty where they are the same.
+    origin : dict
+        How the roles of the images were found and what was computed from them, JSON-serialisable.
+    exchanged : ndarray, shape (Z, Y, X), bool, read-only, or None
+        Where water and fat in `images` are exchanged against what was read, by a person's word.
     """
 
     images: tuple[Volume, ...]
     reference: Volume
     notes: tuple[str, ...] = ()
+    inputs: tuple[Volume, ...] = ()
+    origin: dict[str, Any] = field(default_factory=dict)
+    exchanged: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -109,6 +120,44 @@ class Scan:
     def geometry(self) -> Geometry:
         """Working grid (Z, Y, X) of the reference image."""
         return self.reference.geometry
+
+    @property
+    def read(self) -> tuple[Volume, ...]:
+        """The images that lie on disk."""
+        return self.inputs or self.images
+
+    def with_exchanged(self, region: NDArray[np.bool_]) -> Scan:
+        """Return the scan with water and fat exchanged in a region.
+
+        Parameters
+        ----------
+        region : ndarray, shape (Z, Y, X), bool
+            Where; the same region a second time gives the former images, to the last bit.
+
+        Raises
+        ------
+        BackfatError
+            If the scan has no water and fat image.
+        """
+        water, fat = self.image(Contrast.WATER), self.image(Contrast.FAT)
+        if water is None or fat is None:
+            raise BackfatError("Only a scan with a water and a fat image can be exchanged.")
+        if region.shape != water.voxels.shape:
+            raise ValueError(f"region {region.shape} is not on {water.voxels.shape}")
+        made = {
+            Contrast.WATER: replace(water, voxels=np.where(region, fat.voxels, water.voxels)),
+            Contrast.FAT: replace(fat, voxels=np.where(region, water.voxels, fat.voxels)),
+        }
+        images = tuple(made.get(v.contrast, v) for v in self.images)
+        now = region.copy() if self.exchanged is None else self.exchanged ^ region
+        now.setflags(write=False)
+        return replace(
+            self,
+            images=images,
+            reference=made.get(self.reference.contrast, self.reference),
+            inputs=self.read,
+            exchanged=now if now.any() else None,
+        )
 
     def image(self, contrast: Contrast) -> Volume | None:
         """Return the image of this contrast, or None."""

@@ -19,7 +19,8 @@ from napari_backfat.train.phantom import (
 )
 from tests.train.test_phantom_anatomy import grid
 
-ALL = [c for c in Contrast if c is not Contrast.UNKNOWN]
+_MAPS = (Contrast.UNKNOWN, Contrast.FAT_FRACTION, Contrast.PDFF)
+ALL = [c for c in Contrast if c not in _MAPS]
 PERFECT = Acquisition(snr=1e6, blur_voxels=0.0, shading=1.0, opposed_decay=0.0)
 
 
