@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QButtonGroup,
     QComboBox,
     QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
+    QLabel,
     QPushButton,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QLabeledDoubleRangeSlider, QLabeledDoubleSlider
+from superqt import QDoubleRangeSlider, QLabeledDoubleSlider
 
 from napari_backfat.review.edits import Extent
 from napari_backfat.widgets.buttons import STYLE, check_button
@@ -29,7 +29,7 @@ _COLUMNS = 6
 _SHORT = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 _ROWS = (
     ("size", "fill_by", "line", "extent", "slab", "who", "ball"),
-    ("image", "window", "strength", "kind", "amount", "apply"),
+    ("image", "window", "window_text", "strength", "kind", "amount", "apply"),
 )
 
 
@@ -87,15 +87,17 @@ class EditPanel(QWidget):
     def _palette(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setSpacing(2)
-        self._group = QButtonGroup(self)
         for number, spec in enumerate(TOOLS):
             button = check_button(spec.label, f"{spec.tip} ({spec.key})")
             button.setMinimumWidth(10)
-            button.clicked.connect(lambda _=False, n=spec.name: self.chosen.emit(n))
-            self._group.addButton(button)
+            button.clicked.connect(lambda _=False, n=spec.name: self._on_button(n))
             self.buttons[spec.name] = button
             grid.addWidget(button, number // _COLUMNS, number % _COLUMNS)
         return grid
+
+    def _on_button(self, name: str) -> None:
+        self.buttons[name].setChecked(True)  # a second click must not take the mark away
+        self.chosen.emit(name)
 
     def _make_options(self) -> None:
         self.diameter = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
@@ -110,14 +112,17 @@ class EditPanel(QWidget):
         self.ball.toggled.connect(self.ball_chosen)
         self.image = _combo("Image whose values limit the tool", ())
         self.image.currentTextChanged.connect(self._on_image)
-        self.window_slider = QLabeledDoubleRangeSlider(Qt.Orientation.Horizontal)
+        self.window_slider = QDoubleRangeSlider(Qt.Orientation.Horizontal)
         self.window_slider.setToolTip(
             "Window of values: fat fraction in %, other images in their own units. "
             "Ctrl+click or Ctrl+drag on the image picks it"
         )
         self.window_slider.setRange(0.0, 100.0)
         self.window_slider.setValue((0.0, 50.0))
-        self.window_slider.setDecimals(0)
+        self.window_slider.valueChanged.connect(self._show_window)
+        self.window_text = QLabel()
+        self.window_text.setMinimumWidth(70)
+        self.window_text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.window_slider.valueChanged.connect(self.options_changed)
         self.strength = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.strength.setRange(0.0, 30.0)
@@ -142,7 +147,8 @@ class EditPanel(QWidget):
         self.slab.valueChanged.connect(self.options_changed)
         self.options = {
             "size": self.diameter, "ball": self.ball, "image": self.image,
-            "window": self.window_slider, "strength": self.strength, "extent": self.extent,
+            "window": self.window_slider, "window_text": self.window_text,
+            "strength": self.strength, "extent": self.extent,
             "slab": self.slab, "who": self.who, "kind": self.kind, "line": self.line,
             "fill_by": self.fill_by, "amount": self.amount, "apply": self.apply,
         }  # fmt: skip
@@ -152,12 +158,11 @@ class EditPanel(QWidget):
     def show_tool(self, name: str | None) -> None:
         """Mark a tool and show its options; None (a tool of napari) marks none."""
         self.name = name or ""
-        for other, button in self.buttons.items():
-            if button.isChecked() != (other == name):
-                self._group.setExclusive(False)
-                button.setChecked(other == name)
-                self._group.setExclusive(True)
         spec = BY_NAME.get(self.name)
+        for other, button in self.buttons.items():
+            # The mouse keeps its tool while an action shows its options.
+            if spec is None or not spec.action or BY_NAME[other].action:
+                button.setChecked(other == name)
         if spec is not None and spec.amount is not None:
             prefix, unit, low, high, step, _ = spec.amount
             self.amount.blockSignals(True)
@@ -173,6 +178,7 @@ class EditPanel(QWidget):
             self.extent.setCurrentText(self._extents[self.name].value)
             self.extent.blockSignals(False)
         if spec is not None and spec.action:
+            self.apply.setText(f"{spec.label}: apply")
             self.apply.setToolTip(f"{spec.tip} ({spec.key})")
         self._refresh()
 
@@ -181,6 +187,8 @@ class EditPanel(QWidget):
         shown = set(spec.options) if spec is not None else set()
         if self.name == "fill" and self.fill_by.currentText() == "same label":
             shown -= {"image", "window"}
+        if "window" in shown:
+            shown.add("window_text")
         if "extent" in shown and self.extent.currentText() != Extent.SLAB.value:
             shown.discard("slab")
         for name, widget in self.options.items():
@@ -224,6 +232,7 @@ class EditPanel(QWidget):
         self.window_slider.setRange(low * scale, max(high, low + 1e-3) * scale)
         self.window_slider.setValue((low * scale, (low + high) / 2 * scale))
         self.window_slider.blockSignals(False)
+        self._show_window()
         self.options_changed.emit()
 
     @property
@@ -244,6 +253,12 @@ class EditPanel(QWidget):
             (min(max(low * scale, first), last), max(min(high * scale, last), first))
         )
         self.window_slider.blockSignals(False)
+        self._show_window()
+
+    def _show_window(self, _: object = None) -> None:
+        low, high = self.window_slider.value()
+        unit = " %" if self._scale(self.image.currentText()) == 100 else ""
+        self.window_text.setText(f"{low:.0f} to {high:.0f}{unit}")
 
     def _scale(self, name: str) -> float:
         return 100.0 if self._values_of.get(name) == (0.0, 1.0) else 1.0

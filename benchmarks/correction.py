@@ -1,0 +1,354 @@
+"""From a damaged mask back to a Dice above 0.98: our tools against napari's plain brush.
+
+Run as ``python -m benchmarks.correction``; it prints the table of ``docs/correction.md``. An action
+is one press-drag-release, or one key that changes the masks. The person is an oracle with a steady
+hand in both cases: a brush stroke covers, with one width, everything wrong in one connected place
+of one slice that a disc of this width can reach without spoiling anything; widths are tried from
+24 to 1 mm, so a stroke never needs a second try.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+from napari.components import ViewerModel
+from rich.console import Console
+from scipy import ndimage
+
+from benchmarks.correction_damage import drifted, mistakes
+from benchmarks.real_case import expert_muscles, open_case
+from benchmarks.record import Record, compared
+from napari_backfat.edit.patch import tight_box, wider
+from napari_backfat.io.sample import sample_paths
+from napari_backfat.layers.case_layers import CaseLayers
+from napari_backfat.model.anatomy import MUSCLES, Muscle
+from napari_backfat.review.ai_here import take_ai
+from napari_backfat.review.edits import Edits, Extent, Reach
+from napari_backfat.review.session import ReviewSession, Segmented, run_to_end
+from napari_backfat.review.stroke import Brush
+from napari_backfat.segment.backend import Segmentation
+from tests.shared_data import real_dixon_case
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_backfat.model.case import Case
+
+GOAL = 0.98
+_WIDTHS_MM = (24.0, 16.0, 10.0, 6.0, 4.0, 2.5, 1.0)
+_PIXELS = (19, 13, 9, 7, 5, 3, 1)  # napari's brush has whole pixels
+
+
+@dataclass
+class Tally:
+    """What a session took."""
+
+    actions: int = 0
+    keys: int = 0
+    seconds: float = 0.0
+    parts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, actions: int = 1, keys: int = 0) -> None:
+        """Count actions under a name, and keys that only choose something."""
+        self.actions += actions
+        self.keys += keys
+        self.parts[name] = self.parts.get(name, 0) + actions
+
+
+class Oracle:
+    """Knows what is wrong, and repairs it stroke by stroke, the most useful stroke first.
+
+    Parameters
+    ----------
+    true : ndarray, shape (Z, Y, X), uint8
+        The right muscles.
+    spacing : tuple of float
+        Voxel size (Z, Y, X) in mm.
+    paint : callable
+        Paints centres (n, 2) of one slice with a label (0 erases) and a width in mm.
+    widths : sequence of float
+        Widths that the brush can have, mm.
+    """
+
+    def __init__(
+        self,
+        true: NDArray[np.uint8],
+        spacing: tuple[float, float, float],
+        paint: Callable[[int, NDArray[np.intp], int, float], None],
+        widths: Sequence[float],
+    ) -> None:
+        self.true, self._paint, self._widths = true, paint, widths
+        self._plane = (spacing[1], spacing[2])
+        tight = tight_box(true > 0)
+        assert tight is not None
+        _, self._rows, self._columns = wider(tight, 40.0, spacing, true.shape)
+
+    def best(self, plane: NDArray[np.uint8], z: int) -> tuple[int, int, float, object] | None:
+        """Return (gain, label, width, centres) of the most useful stroke of a slice."""
+        true = self.true[z, self._rows, self._columns]
+        wrong = plane[self._rows, self._columns] != true
+        found: tuple[int, int, float, object] | None = None
+        for label in np.unique(true[wrong]):
+            todo = wrong & (true == label)
+            depth = ndimage.distance_transform_edt(true == label, sampling=self._plane)
+            for width in self._widths:
+                radius = width / 2 * (1 + 1e-6)
+                centres = depth > radius  # a disc of this radius spoils nothing
+                if not centres.any():
+                    continue
+                away = ndimage.distance_transform_edt(~centres, sampling=self._plane)
+                reached = todo & (away <= radius)
+                if not reached.any() or (found and reached.sum() <= found[0]):
+                    continue
+                near = ndimage.distance_transform_edt(~reached, sampling=self._plane) <= radius
+                ways, count = ndimage.label(centres & near, np.ones((3, 3)))
+                for way in range(1, count + 1):
+                    path = ways == way
+                    covered = ndimage.distance_transform_edt(~path, sampling=self._plane) <= radius
+                    gain = int((covered & todo).sum())
+                    if found is None or gain > found[0]:
+                        offset = (self._rows.start, self._columns.start)
+                        found = gain, int(label), width, np.argwhere(path) + offset
+        return found
+
+    def repair(
+        self,
+        muscle: NDArray[np.uint8],
+        tally: Tally,
+        slices: list[int] | None = None,
+        until: float = GOAL,
+        name: str = "brush strokes",
+    ) -> None:
+        """Paint until every muscle's Dice is above `until` (1: until nothing larger is wrong)."""
+        chosen = list(range(len(self.true))) if slices is None else slices
+        plans = {z: self.best(muscle[z], z) for z in chosen}
+        score = Score(muscle, self.true)
+        while until >= 1 or score.worst <= until:
+            z = max(chosen, key=lambda c: plans[c][0] if plans[c] else 0)  # type: ignore[index]
+            plan = plans[z]
+            # Nobody hunts single voxels in slices that are not counted.
+            if plan is None or plan[0] < (4 if until >= 1 else 1):
+                return
+            before = int((muscle[z] != self.true[z]).sum())
+            self._paint(z, plan[3], plan[1], plan[2])  # type: ignore[arg-type]
+            tally.add(name)
+            assert int((muscle[z] != self.true[z]).sum()) < before, "a stroke that helped nothing"
+            plans[z] = self.best(muscle[z], z)
+            score.look_again(muscle, z)
+
+
+class Score:
+    """The lowest Dice of all muscles, kept slice by slice."""
+
+    def __init__(self, muscle: NDArray[np.uint8], true: NDArray[np.uint8]) -> None:
+        self._true = true
+        self._counts = np.zeros((len(true), 3, 9))
+        for z in range(len(true)):
+            self.look_again(muscle, z)
+
+    def look_again(self, muscle: NDArray[np.uint8], z: int) -> None:
+        """Count one slice anew."""
+        found, true = muscle[z], self._true[z]
+        both = np.bincount(true[true == found], minlength=9)
+        self._counts[z] = (
+            both,
+            np.bincount(found.ravel(), minlength=9),
+            np.bincount(true.ravel(), minlength=9),
+        )
+
+    @property
+    def worst(self) -> float:
+        """Return the lowest Dice of the muscles that are in the true map."""
+        both, found, true = self._counts.sum(axis=0)[:, 1:]
+        there = true > 0
+        return float((2 * both[there] / (found[there] + true[there])).min())
+
+
+def worst_dice(found: NDArray[np.uint8], true: NDArray[np.uint8]) -> float:
+    """Return the lowest Dice of the muscles that are in the true map."""
+    return Score(found, true).worst
+
+
+def napari_brush(case: Case, layers: CaseLayers) -> Callable[..., None]:
+    """Return napari's own brush as a painter."""
+    spacing = case.masks.geometry.spacing_mm
+
+    def paint(z: int, centres: NDArray[np.intp], label: int, width: float) -> None:
+        layers.muscle.brush_size = round(width / min(spacing[1:]))
+        with layers.muscle.block_history():
+            for y, x in centres:
+                layers.muscle.paint((z, int(y), int(x)), label, refresh=False)
+        case.masks.sync()
+        case.masks.finish_step("brush stroke")
+
+    return paint
+
+
+def our_brush(case: Case) -> Callable[..., None]:
+    """Return our brush as a painter."""
+
+    def paint(z: int, centres: NDArray[np.intp], label: int, width: float) -> None:
+        target = Muscle(label) if label else MUSCLES[0]
+        stroke = Edits(case).stroke(Brush(target, width, (1, 2), erase=label == 0))
+        for y, x in centres:
+            # Each centre by itself: the ways between them lie inside as well, but need not be.
+            stroke._last = None
+            stroke.to((z, float(y), float(x)))
+        stroke.end("brush")
+
+    return paint
+
+
+def plain_session(case: Case, true: NDArray[np.uint8]) -> Tally:
+    """Repair with napari's brush alone."""
+    tally = Tally()
+    layers = CaseLayers(ViewerModel(), case.scan, case.masks)
+    layers.binding.disconnect()  # counted at the end of each stroke instead, which is faster
+    began = time.perf_counter()
+    spacing = case.masks.geometry.spacing_mm
+    widths = [n * min(spacing[1:]) for n in _PIXELS]
+    oracle = Oracle(true, spacing, napari_brush(case, layers), widths)
+    oracle.repair(case.masks.muscle, tally)
+    tally.seconds = time.perf_counter() - began
+    return tally
+
+
+def session_of_mistakes(case: Case, true: NDArray[np.uint8]) -> Tally:
+    """Repair the separate mistakes with our tools, then finish with our brush."""
+    tally, edits = Tally(), Edits(case)
+    masks = case.masks
+    depth = true.shape[0]
+    everywhere = Reach(0, depth - 1, True)
+    solid = Reach(0, depth - 1, False)
+    z = np.flatnonzero((true == 3).any(axis=(1, 2)) & (true == 1).any(axis=(1, 2)))
+    middle = int(z[len(z) // 2])
+    began = time.perf_counter()
+    edits.remove_islands(MUSCLES, 3.0, solid)
+    tally.add("islands", keys=0)
+    edits.fill_holes(MUSCLES, everywhere)
+    tally.add("holes")
+    edits.resize(Muscle.ERECTOR_SPINAE_RIGHT, 3.0, everywhere)
+    tally.add("grow", keys=1)
+    for muscle in (Muscle.ERECTOR_SPINAE_LEFT, Muscle.MULTIFIDUS_RIGHT):
+        patch = edits.interpolation(muscle)
+        assert patch is not None
+        edits.apply(patch, "interpolation")
+        tally.add("interpolation", actions=2, keys=1)  # propose and accept
+    drawn = middle - 7  # the middle of the seven slices
+    line = _true_border(true[drawn])
+    edits.draw_border((1, 2), range(drawn - 3, drawn + 4), drawn, line, Muscle.MULTIFIDUS_LEFT)
+    tally.add("border", keys=3)
+    Oracle(true, masks.geometry.spacing_mm, our_brush(case), _WIDTHS_MM).repair(masks.muscle, tally)
+    tally.seconds = time.perf_counter() - began
+    return tally
+
+
+def _true_border(plane: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the border between muscles 1 and 3 as a line of at most eight corners."""
+    near = ndimage.binary_dilation(plane == 1, np.ones((3, 3))) & (plane == 3)
+    rows, columns = np.nonzero(near)
+    corners = []
+    for part in np.array_split(np.argsort(rows, kind="stable"), 8):
+        if part.size:
+            corners.append((rows[part].mean(), columns[part].mean() - 0.5))
+    return np.array(corners)
+
+
+def session_of_drift(case: Case, true: NDArray[np.uint8], every: int) -> Tally:
+    """Correct every n-th slice with the brush, let the corrections spread, then finish."""
+    tally = Tally()
+    masks = case.masks
+    draft = masks.muscle.copy()  # what the AI left
+    drawn = np.flatnonzero((true > 0).any(axis=(1, 2)))
+    keys = sorted({int(z) for z in [*drawn[::every], drawn[-1]]})
+    began = time.perf_counter()
+    oracle = Oracle(true, masks.geometry.spacing_mm, our_brush(case), _WIDTHS_MM)
+    oracle.repair(masks.muscle, tally, keys, until=1.0, name="strokes in key slices")
+    known = Segmented(
+        Segmentation(draft, "draft", "0" * 64, "cpu", (), 0.0, np.zeros(len(true), np.float32)),
+        masks.fat_map,
+        masks.threshold,
+    )
+    whole = Edits(case).reach(Extent.ALL, 0, 0.0)
+    take_ai(case, known, whole, every * masks.geometry.spacing_mm[0])
+    tally.add("AI here, spread", keys=1)
+    oracle.repair(masks.muscle, tally, name="strokes afterwards")
+    tally.seconds = time.perf_counter() - began
+    return tally
+
+
+def sample_case() -> tuple[ReviewSession, NDArray[np.uint8]]:
+    """Open the sample phantom with its true muscles."""
+    session, paths = ReviewSession(), sample_paths()
+    session.accept_loaded(run_to_end(session.load_job([paths.water, paths.fat])))
+    assert session.case is not None
+    grid = session.case.scan.reference.file_grid
+    labels = grid.to_working(np.asarray(nib.load(paths.true_muscles).dataobj))
+    return session, np.ascontiguousarray(labels, np.uint8)
+
+
+def sessions(
+    name: str, session: ReviewSession, true: NDArray[np.uint8]
+) -> Iterator[tuple[str, float, Tally, Tally]]:
+    """Yield (what, worst Dice at the start, plain brush, our tools) of each kind of damage."""
+    assert session.case is not None
+    case = session.case
+    spacing = case.masks.geometry.spacing_mm
+    every = max(2, round(16 / spacing[0]))
+    kinds: tuple[tuple[str, NDArray[np.uint8], Callable[..., Tally]], ...] = (
+        ("separate mistakes", mistakes(true, spacing), session_of_mistakes),
+        ("all borders drifted", drifted(true, spacing), lambda c, t: session_of_drift(c, t, every)),
+    )
+    for what, damaged, ours in kinds:
+        results = []
+        for work in (plain_session, ours):
+            session.accept_muscles(damaged)
+            results.append(work(case, true))
+            assert worst_dice(case.masks.muscle, true) > GOAL, (what, work)
+            assert case.masks.ledger.equals(case.masks.recount())
+        yield f"{name}, {what}", worst_dice(damaged, true), results[0], results[1]
+
+
+def records() -> Iterator[Record]:
+    """Actions on the sample phantom, for the table of all benchmarks."""
+    session, true = sample_case()
+    for what, _, plain, ours in sessions("sample phantom", session, true):
+        yield compared(
+            f"Correction to Dice > {GOAL}, {what}: actions", ours.actions, "actions",
+            "napari's brush", plain.actions,
+        )  # fmt: skip
+
+
+def main() -> int:
+    """Print the sessions as a Markdown table."""
+    console = Console(width=220, soft_wrap=True)
+    console.print(
+        "| case and damage | lowest Dice | plain brush: actions | our tools: actions (keys that "
+        "choose) | ratio | of these | computing, plain / ours |"
+    )
+    console.print("|---" * 7 + "|")
+    cases = [("sample phantom", *sample_case())]
+    real = real_dixon_case()
+    if not real.absent:
+        session = open_case(real)
+        cases.append(("real case TUM01", session, expert_muscles(real, session)))
+    for name, session, true in cases:
+        for what, start, plain, ours in sessions(name, session, true):
+            parts = ", ".join(f"{n} {c}" for n, c in ours.parts.items())
+            console.print(
+                f"| {what} | {start:.2f} | {plain.actions} | {ours.actions} ({ours.keys}) | "
+                f"{plain.actions / ours.actions:.1f} | {parts} | {plain.seconds:.0f} s / "
+                f"{ours.seconds:.0f} s |"
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
