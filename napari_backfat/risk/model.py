@@ -55,6 +55,14 @@ class RiskModel(Protocol):
         """For people."""
 
     @property
+    def age_years(self) -> tuple[float, float]:
+        """Youngest and oldest age in completed years that it is for."""
+
+    @property
+    def z_limit(self) -> float:
+        """Highest absolute Z score it is used for."""
+
+    @property
     def origin(self) -> str:
         """Say "shipped", or name and SHA-256 of the user's file."""
 
@@ -110,6 +118,16 @@ class FileModel:
     def title(self) -> str:
         """For people."""
         return self.file.title
+
+    @property
+    def age_years(self) -> tuple[float, float]:
+        """Youngest and oldest age in completed years that it is for."""
+        return self.file.age_years
+
+    @property
+    def z_limit(self) -> float:
+        """Highest absolute Z score it is used for."""
+        return self.file.muscle.refuse_beyond_z
 
     def estimate(self, features: Features | None, patient: Patient) -> RiskEstimate:
         """Return everything the model says; see `RiskModel`."""
