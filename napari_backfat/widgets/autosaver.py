@@ -64,7 +64,7 @@ class Autosaver(QObject):
         case = self._session.case
         if case is None or case.saved:
             return
-        self._jobs.wait()
+        self._give_up_running_copy()
         files, scan, _ = self._session.snapshot()
         try:
             for _step in self._session.save_job(recovery_folder(scan), (files, scan, 0)):
@@ -80,5 +80,10 @@ class Autosaver(QObject):
     def stop(self) -> None:
         """Write what is unsaved, then rest."""
         self._timer.stop()
+        self._give_up_running_copy()
         self.copy_now()
+
+    def _give_up_running_copy(self) -> None:
+        # Its result must not arrive after this object is gone, nor two copies be written at once.
+        self._jobs.cancel()
         self._jobs.wait()

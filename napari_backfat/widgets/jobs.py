@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 from superqt.utils import create_worker
 
@@ -127,7 +128,7 @@ class JobRunner(QObject):
             time.sleep(0.01)
 
     def _on_progress(self, worker: Any, progress: Progress) -> None:
-        if worker is not self._worker:
+        if worker is not self._worker or not isalive(self):
             return
         text = progress.text
         elapsed = time.monotonic() - self._began
@@ -137,7 +138,7 @@ class JobRunner(QObject):
         self.progressed.emit(progress.fraction, text)
 
     def _on_result(self, worker: Any, result: Any, on_result: Callable[[Any], object]) -> None:
-        if worker is not self._worker:
+        if worker is not self._worker or not isalive(self):
             return
         self._worker = None
         self.ended.emit()
@@ -151,6 +152,6 @@ class JobRunner(QObject):
 
     def _on_finished(self, worker: Any, _: Any = None) -> None:
         self._leaving.discard(worker)
-        if worker is self._worker:  # ended without saying how: never leave the bar running
+        if worker is self._worker and isalive(self):  # ended without saying how: never leave the bar running
             self._worker = None
             self.ended.emit()
