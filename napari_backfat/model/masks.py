@@ -61,6 +61,7 @@ class Masks:
     """
 
     changed: ClassVar[Signal] = Signal(Change)
+    stepped: ClassVar[Signal] = Signal(str, object)  # "edit", "undo" or "redo", and the Step
 
     def __init__(self, geometry: Geometry, fat_map: FatMap, threshold: float = 0.5) -> None:
         if fat_map.codes.shape != geometry.shape:
@@ -205,9 +206,11 @@ class Masks:
 
     def finish_step(self, label: str) -> bool:
         """Close the undo step that recent `sync` calls belong to; False if nothing changed."""
-        if self.history.close(label) is None:
+        step = self.history.close(label)
+        if step is None:
             return False
         self.edits += 1
+        self.stepped.emit("edit", step)
         return True
 
     def set_threshold(self, threshold: float) -> Change | None:
@@ -349,10 +352,8 @@ class Masks:
             new = joint_code(muscle[z], values.astype(np.uint8))
             old = self._shadow[z].ravel()
             index = np.flatnonzero(old != new.ravel())
-            moved = self._apply(
-                (index + z * plane).astype(np.int64), old[index], new.ravel()[index]
-            )
-            voxels += moved
+            flat = (index + z * plane).astype(np.int64)
+            voxels += self._apply(flat, old[index], new.ravel()[index])
         self.finish_step(label)
         return self._announce(voxels)
 
@@ -382,15 +383,15 @@ class Masks:
             self._fat_from = threshold_code(self._threshold)
         if step.fat_map is not None:
             self._take_map(step.fat_map[end])
-        if step.derived:
-            self.edits += 1
-            return self._announce(self._rederive(travelling=True))
-        flat = step.index.astype(np.int64)
-        outside = codes < N_TISSUE_CODES
-        held = np.where(outside, np.uint8(0), codes)
-        voxels = self._apply(flat, self._shadow.ravel()[flat], held, record=False)
-        self._hand.ravel()[flat[outside]] = codes[outside]
         self.edits += 1
+        if step.derived:
+            voxels = self._rederive(travelling=True)
+        else:
+            flat, outside = step.index.astype(np.int64), codes < N_TISSUE_CODES
+            held = np.where(outside, np.uint8(0), codes)
+            voxels = self._apply(flat, self._shadow.ravel()[flat], held, record=False)
+            self._hand.ravel()[flat[outside]] = codes[outside]
+        self.stepped.emit(("undo", "redo")[end], step)
         return self._announce(voxels)
 
     def _announce(self, voxels: int) -> Change:
