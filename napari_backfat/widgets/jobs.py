@@ -152,6 +152,7 @@ class JobRunner(QObject):
 
     def _on_finished(self, worker: Any, _: Any = None) -> None:
         self._leaving.discard(worker)
-        if worker is self._worker and isalive(self):  # ended without saying how: never leave the bar running
+        # Ended without saying how: never leave the bar running.
+        if worker is self._worker and isalive(self):
             self._worker = None
             self.ended.emit()
