@@ -1,0 +1,131 @@
+"""Regions that trade edges may enclose, and the layer under the skin that tells the two apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from napari_backfat.separate.swap_graph import exchanged_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+_RIM_MM = (3.0, 12.0)
+_CORE_MM = 24.0
+_SMOOTH_MM = 2.5  # narrower parts of a region are taken for chance
+_LEAST_MM3 = 500.0
+_HALF = 0.25  # of the body in the slices concerned: beyond it, either part may be the wrong one
+
+
+def rim_and_core(
+    sign: NDArray[np.float32], total: NDArray[np.float32], spacing_mm: tuple[float, float, float]
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Return the fat fraction of the layer under the skin, and of what lies deeper.
+
+    Only slices count in which the body's outline is seen, not cut by the edges of the picture;
+    where the picture cuts it, depth is not counted from the cut.
+
+    Returns
+    -------
+    rim, core : float
+        Medians, 0..1; NaN if there is too little of it.
+    rims : ndarray, shape (Z,), float64
+        Median of the layer in each slice; NaN where there is too little.
+    """
+    rims, cores = (np.full(len(sign), np.nan) for _ in range(2))
+    step = max(1, len(sign) // 40)
+    floor = 0.1 * float(np.percentile(total[len(total) // 2], 99))
+    for z in range(0, len(sign), step):
+        body = ndimage.binary_opening(ndimage.binary_fill_holes(total[z] > floor), iterations=2)
+        if not body.any() or body.all():
+            continue
+        # Padding repeats the edge: a body cut by the picture has no skin there.
+        padded = np.pad(body, 20, mode="edge")
+        depth = ndimage.distance_transform_edt(padded, sampling=spacing_mm[1:])[20:-20, 20:-20]
+        ring = (depth > _RIM_MM[0]) & (depth <= _RIM_MM[1])
+        core = depth > _CORE_MM
+        if min(ring.sum(), core.sum()) >= 100:
+            rims[z] = (float(np.median(sign[z][ring])) + 1) / 2
+            cores[z] = (float(np.median(sign[z][core])) + 1) / 2
+    if not np.isfinite(rims).any():
+        return float("nan"), float("nan"), rims
+    return float(np.nanmedian(rims)), float(np.nanmedian(cores)), rims
+
+
+def candidates(
+    sign: NDArray[np.float32],
+    body: NDArray[np.bool_],
+    total: NDArray[np.float32],
+    spacing_mm: tuple[float, float, float],
+    step: int = 1,
+) -> Iterator[tuple[str, NDArray[np.bool_], str]]:
+    """Yield regions that may hold exchanged water and fat.
+
+    Parameters
+    ----------
+    sign, body, total : ndarray, shape (Z, Y, X)
+        As `swap_edges.signed_fraction` returns them.
+    spacing_mm : tuple of float
+        Voxel size (Z, Y, X).
+    step : int
+        Only every `step`-th slice is looked at.
+
+    Yields
+    ------
+    kind : str
+        Value of `SwapKind`.
+    region : ndarray, shape (Z, Y, X), bool
+    hint : str
+        A sentence on how the region was chosen; may be empty.
+    """
+    thin = (spacing_mm[0] * step, *spacing_mm[1:])
+    state = exchanged_state(sign[::step], body[::step], total[::step], thin)
+    smooth = max(1, round(_SMOOTH_MM / min(spacing_mm[1:])))
+    disk = np.hypot(*np.mgrid[-smooth : smooth + 1, -smooth : smooth + 1]) <= smooth
+    state = ndimage.binary_opening(state, disk[None])
+    labels, _ = ndimage.label(state)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    area = body[::step].sum(axis=(1, 2))
+    for label in np.argsort(-sizes)[:8]:
+        if sizes[label] * float(np.prod(thin)) < _LEAST_MM3:
+            break
+        found = ndimage.binary_closing(labels == label, disk[None])
+        region = np.repeat(found, step, axis=0)[: len(body)]
+        rows = found.any(axis=(1, 2))
+        if found.sum() > _HALF * float(area[rows].sum()):
+            yield "one side of a plane", *_side(region, body, sign, spacing_mm, step)
+        else:
+            yield "region", region, ""
+
+
+def _side(
+    region: NDArray[np.bool_],
+    body: NDArray[np.bool_],
+    sign: NDArray[np.float32],
+    spacing_mm: tuple[float, float, float],
+    step: int,
+) -> tuple[NDArray[np.bool_], str]:
+    """Return which of two large parts is the exchanged one, by the layer under the skin."""
+    rows = np.flatnonzero(region.any(axis=(1, 2)))
+    rest = np.zeros(region.shape, bool)
+    rest[rows] = ~region[rows]
+    values: tuple[list[NDArray[np.float32]], ...] = ([], [])
+    for z in rows[::step]:
+        filled = np.pad(ndimage.binary_fill_holes(body[z]), 20, mode="edge")
+        depth = ndimage.distance_transform_edt(filled, sampling=spacing_mm[1:])[20:-20, 20:-20]
+        ring = (depth > _RIM_MM[0]) & (depth <= _RIM_MM[1])
+        for part, found in zip((region, rest), values, strict=True):
+            found.append(sign[z][part[z] & ring])
+    one, two = (
+        float(np.median(v)) if (v := np.concatenate(part)).size >= 100 else float("nan")
+        for part in values
+    )
+    if np.isfinite(one) and np.isfinite(two) and abs(one - two) > 0.4:
+        hint = "On this side the layer under the skin is water, on the other it is fat."
+        return (region if one < two else rest), hint
+    return region, "Which of the two sides is exchanged could not be told; the smaller is shown."
