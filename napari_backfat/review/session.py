@@ -93,6 +93,7 @@ class ReviewSession:
         self.case: Case | None = None
         self._live: Live | None = None
         self._provenance: dict[str, Any] = {}
+        self.review: dict[str, Any] = {}
 
     # ------------------------------------------------------------------ open
 
@@ -133,6 +134,7 @@ class ReviewSession:
         case, provenance = case_of(loaded)  # before anything is closed: it may be damaged
         self.close()
         self.case, self._provenance = case, provenance
+        self.review = dict(loaded.files.provenance.get("review") or {}) if loaded.files else {}
         self._live = Live(case, self.risk_model)
         self.opened.emit(case)
         return case
@@ -375,7 +377,7 @@ class ReviewSession:
                 "version": self.risk_model.version,
                 "origin": self.risk_model.origin,
             },
-        }
+        } | ({"review": self.review} if self.review else {})
 
     def _require_case(self) -> Case:
         if self.case is None:
