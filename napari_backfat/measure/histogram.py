@@ -53,6 +53,7 @@ class FatHistogram:
         """Count every slice afresh at the next `refresh`."""
         depth = self._masks.geometry.shape[0]
         self._counts = np.zeros((depth, N_MUSCLE_CODES, _CELLS), np.int32)
+        self._total = np.zeros((N_MUSCLE_CODES, _CELLS), np.int64)
         self._seen: NDArray[np.int64] = np.zeros((2, depth, N_MUSCLE_CODES), np.int64)
         self._fat_map = self._masks.fat_map
 
@@ -73,7 +74,9 @@ class FatHistogram:
         end = time.perf_counter() + budget_s
         stale = np.flatnonzero((now != self._seen).any(axis=(0, 2)))
         for number, z in enumerate(stale, start=1):
-            self._counts[z] = self._count(int(z))
+            counted = self._count(int(z))
+            self._total += counted - self._counts[z]
+            self._counts[z] = counted
             self._seen[:, z] = now[:, z]
             if time.perf_counter() > end:
                 return number == stale.size
@@ -97,5 +100,5 @@ class FatHistogram:
         return int(self._of(muscles)[BINS])
 
     def _of(self, muscles: Sequence[Muscle]) -> NDArray[np.int64]:
-        total: NDArray[np.int64] = self._counts[:, list(muscles)].sum(axis=(0, 1), dtype=np.int64)
+        total: NDArray[np.int64] = self._total[list(muscles)].sum(axis=0)
         return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
@@ -46,7 +46,7 @@ def _tint(code: TissueCode) -> QColor:
     return QColor.fromRgbF(red, green, blue, 0.85)
 
 
-class HistogramPanel(pg.GraphicsLayoutWidget):
+class HistogramPanel(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no types
     """A histogram in steps of 1 % with a threshold line that can be dragged.
 
     Signals
@@ -100,9 +100,11 @@ class HistogramPanel(pg.GraphicsLayoutWidget):
         field.pressed.connect(self._on_pressed)
         field.picked.connect(self._on_dragged)
         field.dropped.connect(self._on_done)
-        self._ml: NDArray[np.float64] = np.zeros(BINS)
+        self._ml: NDArray[np.floating[Any]] = np.zeros(BINS)
         self._limit = 0.0
         self._held = self._changed = False
+        self._kind: FatMapKind | None = None
+        self._texts: dict[Any, str] = {}
         self._threshold = 0.5
         self._name_line()
 
@@ -110,6 +112,9 @@ class HistogramPanel(pg.GraphicsLayoutWidget):
 
     def set_kind(self, kind: FatMapKind) -> None:
         """Say what the horizontal axis means."""
+        if kind is self._kind:
+            return
+        self._kind = kind
         names = {
             FatMapKind.FAT_FRACTION: "Fat fraction (%)",
             FatMapKind.MIXTURE: "Probability of the fat class (%)",
@@ -121,9 +126,9 @@ class HistogramPanel(pg.GraphicsLayoutWidget):
     def set_histogram(
         self,
         title: str,
-        ml: NDArray[np.float64],
+        ml: NDArray[np.floating[Any]],
         undefined_ml: float,
-        sides: Mapping[Muscle, NDArray[np.float64]] | None = None,
+        sides: Mapping[Muscle, NDArray[np.floating[Any]]] | None = None,
     ) -> None:
         """Show a distribution.
 
@@ -139,10 +144,10 @@ class HistogramPanel(pg.GraphicsLayoutWidget):
             The same for single muscles, drawn as outlines.
         """
         self._ml = ml
-        self.title.setText(f"<b>{title}</b>", size="11px", color=TEXT.name())
+        self._write(self.title, f"<b>{title}</b>")
         total = float(ml.sum()) + undefined_ml
         undefined = f"no fat value: {100 * undefined_ml / total:.1f} %" if total > 0 else "empty"
-        self.note.setText(f"{total:.1f} ml, {undefined}", size="11px", color=TEXT.name())
+        self._write(self.note, f"{total:.1f} ml, {undefined}")
         self._fill()
         for outline in self._outlines:
             self.item.removeItem(outline)
@@ -167,6 +172,11 @@ class HistogramPanel(pg.GraphicsLayoutWidget):
         self.line.setValue(100 * threshold)
         self._name_line()
         self._fill()
+
+    def _write(self, label: pg.LabelItem, text: str) -> None:
+        if self._texts.get(label) != text:  # laying out rich text is dear
+            self._texts[label] = text
+            label.setText(text, size="11px", color=TEXT.name())
 
     def _fill(self) -> None:
         """Colour the bins on both sides of the threshold."""

@@ -75,7 +75,7 @@ class MeasurementTables(QWidget):
         self.copy_button.setToolTip("Copy the table for a spreadsheet, with units (Ctrl+C in it)")
         self.copy_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.copy_button.setStyleSheet("padding: 1px 10px;")
-        self.copy_button.clicked.connect(lambda: self.copy())
+        self.copy_button.clicked.connect(self._on_copy)
         row.addWidget(self.copy_button)
         self.stack = QStackedWidget()
         for page in (self.muscles, self.regions, self.empty):
@@ -109,6 +109,9 @@ class MeasurementTables(QWidget):
             table = table_of(self._kind, profile, masks.geometry, case.vertebrae)
         self.regions.set_table(table)
         self.stack.setCurrentWidget(self.empty if table is None else self.regions)
+
+    def _on_copy(self) -> None:
+        self.copy()
 
     def copy(self) -> str:
         """Copy the shown table; returns the text."""

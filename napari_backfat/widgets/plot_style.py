@@ -72,7 +72,7 @@ def quiet_axis(axis: pg.AxisItem) -> None:
     axis.enableAutoSIPrefix(False)
 
 
-class PlotField(pg.ViewBox):
+class PlotField(pg.ViewBox):  # type: ignore[misc]  # pyqtgraph has no types
     """A plot's inner field whose range the program sets; the mouse picks instead of panning.
 
     Signals

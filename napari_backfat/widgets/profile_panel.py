@@ -92,7 +92,7 @@ class _Plot:
     text: str = ""
 
 
-class ProfilePanel(pg.GraphicsLayoutWidget):
+class ProfilePanel(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph has no types
     """Small multiples: for each muscle its area and its fat fraction, slices running down.
 
     Signals
@@ -154,8 +154,9 @@ class ProfilePanel(pg.GraphicsLayoutWidget):
         self._set_compact()
         self._set_range()
         self._redraw(everything=True)
-        self.set_levels(self._levels)
-        self.set_slice(self._slice)
+        self._draw_levels()
+        for plot in self.plots:
+            plot.here.setValue(self._slice)
 
     def _plot(self, group: MuscleGroup, along: Along, column: int) -> _Plot:
         first, named = column == 0, along is CSA or len(self._groups) == 1
@@ -222,11 +223,14 @@ class ProfilePanel(pg.GraphicsLayoutWidget):
         elif self._depth() != former:
             self._set_range()
             self._redraw(everything=True)
+            self._draw_levels()
         else:
             self._redraw()
 
     def set_slice(self, index: int) -> None:
         """Mark the slice on display."""
+        if index == self._slice:
+            return
         self._slice = index
         for plot in self.plots:
             plot.here.setValue(index)
@@ -234,7 +238,13 @@ class ProfilePanel(pg.GraphicsLayoutWidget):
 
     def set_levels(self, levels: VertebralLevels | None) -> None:
         """Draw the discs and name the vertebrae between them."""
+        if levels == self._levels:
+            return
         self._levels = levels
+        self._draw_levels()
+
+    def _draw_levels(self) -> None:
+        levels = self._levels
         depth = self._depth()
         names = [] if levels is None else _names_inside(levels, depth)
         discs = np.array([] if levels is None else levels.discs, np.float64)
@@ -243,7 +253,6 @@ class ProfilePanel(pg.GraphicsLayoutWidget):
             plot.discs.setData(
                 np.tile([0.0, 1e6], discs.size), np.repeat(discs, 2), connect="pairs"
             )
-        self._show_readings()
 
     def values(self, group: MuscleGroup, side: Side, along: Along = CSA) -> NDArray[np.float64]:
         """Return what a curve shows, one value per slice; NaN where the muscle is absent."""
