@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_backfat.io.atomic_folder import AtomicFolder, settled
 from napari_backfat.io.inputs import find_inputs, input_records
+from napari_backfat.io.journal import JOURNAL, journal_bytes, journal_record
 from napari_backfat.io.labels import (
     MUSCLE_NAMES,
     TISSUE_NAMES,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.model.geometry import FileGrid
+    from napari_backfat.model.journal import Record
     from napari_backfat.model.volume import Scan
 
 _HAND_NAMES = {0: "By the rule", 1: "Painted by hand"}
@@ -80,6 +82,8 @@ class CaseFiles:
         `Muscle` ids that the fat method was applied to, where its map depends on them.
     context : dict
         Lifestyle, psychological and biomechanical factors; empty if none were recorded.
+    journal : sequence of Record, or bytes
+        Every edit: records to save, or the file as it was read; empty if there is none.
     """
 
     muscles: NDArray[np.uint8]
@@ -93,6 +97,7 @@ class CaseFiles:
     ai_tissue: NDArray[np.uint8] | None = None
     fat_muscles: NDArray[np.uint8] | None = None
     context: dict[str, Any] = field(default_factory=dict)
+    journal: Sequence[Record] | bytes = b""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +165,14 @@ def save_case(folder: str | Path, files: CaseFiles, scan: Scan) -> Path:
         save.write("patient.json", json_bytes(files.patient))
         if files.context:
             save.write("context.json", json_bytes(files.context))
-        save.write("provenance.json", json_bytes(record.model_dump() | files.provenance))
+        provenance = record.model_dump() | files.provenance
+        provenance.pop("journal", None)  # of an earlier save
+        if files.journal:
+            journal = files.journal
+            data = journal if isinstance(journal, bytes) else journal_bytes(journal)
+            save.write(JOURNAL, data)
+            provenance["journal"] = journal_record(data, files.muscles, files.tissue)
+        save.write("provenance.json", json_bytes(provenance))
     return folder
 
 
@@ -236,6 +248,7 @@ def open_case(
             ai_muscles=masks.get("ai_muscles"),
             ai_tissue=masks.get("ai_tissue"),
             fat_muscles=masks.get("fat_muscles"),
+            journal=found.path(JOURNAL).read_bytes() if JOURNAL in manifest["files"] else b"",
         )
     return OpenedCase(files, scan, (*notes, *found.notes))
 

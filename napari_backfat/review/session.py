@@ -16,6 +16,7 @@ from napari_backfat.measure.table import tidy_rows
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.review.fat import fat_map_of, map_for_muscles
+from napari_backfat.review.journal import CaseJournal, fat_record, journal_of
 from napari_backfat.review.live import Live
 from napari_backfat.review.measurement_error import mask_error_job
 from napari_backfat.review.records import package_versions, risk_record
@@ -79,6 +80,8 @@ class ReviewSession:
     ----------
     case : Case or None
         The open case.
+    journal : CaseJournal or None
+        Records every edit of the open case.
     opened : Signal(Case)
         A case was opened.
     closing : Signal(Case)
@@ -91,6 +94,7 @@ class ReviewSession:
     def __init__(self, risk_model: RiskModel | None = None) -> None:
         self.risk_model: RiskModel = risk_model or MODELS[DEFAULT_MODEL]()
         self.case: Case | None = None
+        self.journal: CaseJournal | None = None
         self._live: Live | None = None
         self._provenance: dict[str, Any] = {}
         self.review: dict[str, Any] = {}
@@ -136,6 +140,7 @@ class ReviewSession:
         self.case, self._provenance = case, provenance
         self.review = dict(loaded.files.provenance.get("review") or {}) if loaded.files else {}
         self._live = Live(case, self.risk_model)
+        self.journal = journal_of(case, loaded.files, provenance)
         self.opened.emit(case)
         return case
 
@@ -146,7 +151,9 @@ class ReviewSession:
         self.closing.emit(self.case)
         if self._live is not None:
             self._live.stop()
-        self.case, self._live = None, None
+        if self.journal is not None:
+            self.journal.stop()
+        self.case, self._live, self.journal = None, None, None
 
     # ------------------------------------------------------------------ AI
 
@@ -315,8 +322,9 @@ class ReviewSession:
         case = self._require_case()
         masks = case.masks
         masks.sync()
-        measurement = case.measurement
+        measurement, journal = case.measurement, self.journal
         assert measurement is not None  # Live sets it before anyone can save
+        assert journal is not None
         files = CaseFiles(
             muscles=masks.muscle.copy(),
             tissue=masks.tissue.copy(),
@@ -329,6 +337,7 @@ class ReviewSession:
             ai_tissue=case.ai.tissue if case.ai else None,
             fat_muscles=masks.fat_map.basis,
             context={} if case.context.is_empty else case.context.model_dump(mode="json"),
+            journal=journal.saved(),
         )
         return files, case.scan, case.revision
 
@@ -362,12 +371,7 @@ class ReviewSession:
             "saved": now(),
             "saves": self._provenance["saves"] + 1,
             "edits": self._provenance["edits_before"] + masks.edits,
-            "fat_map": {
-                "kind": masks.fat_map.kind.value,
-                "method": masks.fat_map.method,
-                "parameters": masks.fat_map.parameters,
-                "notes": list(masks.fat_map.notes),
-            },
+            "fat_map": fat_record(masks.fat_map),
             "scan_notes": list(case.scan.notes),
             "levels": case.levels.to_dict() if case.levels else None,
             "vertebrae": case.vertebrae.to_dict() if case.vertebrae else None,
