@@ -21,8 +21,10 @@ from napari_backfat.commands import (
     finetune,
     methods,
     models,
+    replay,
     report,
     tables,
+    worklist,
 )
 from napari_backfat.commands.console import (
     EXIT_NOTHING_FOUND,
@@ -177,10 +179,12 @@ export_training.register(app)
 finetune.register(app)
 export.register(app)
 report.register(app)
+replay.register(app)
 models.register(app)
 methods.register(app)
 tables.register(app)
 compare.register(app)
+worklist.register(app)
 
 
 def main() -> None:

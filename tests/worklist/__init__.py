@@ -1,0 +1,1 @@
+"""Worklist and two readers."""
