@@ -18,6 +18,7 @@ class Grade(Enum):
 
     PUBLISHED = "published"
     DERIVED = "derived"
+    COHORT = "own cohort"
     BORROWED = "borrowed"
     ASSUMED = "assumed"
 

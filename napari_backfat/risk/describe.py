@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 GRADE_TEXT = {
     Grade.PUBLISHED: "published: printed in the study",
     Grade.DERIVED: "derived: follows by calculation from published numbers",
+    Grade.COHORT: "own cohort: estimated from people of your own",
     Grade.BORROWED: "borrowed: from another population, outcome or scale",
     Grade.ASSUMED: "assumed: a stated judgement, no data",
 }

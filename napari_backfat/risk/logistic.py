@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
-from napari_backfat.model.risk_results import Contribution, Grade, Interval
+from napari_backfat.model.risk_results import Contribution, Interval
 from napari_backfat.risk.describe import z_input_text
 from napari_backfat.risk.statistics import Z95, normal_mixture_interval, product_variance
 
@@ -52,8 +52,8 @@ def muscle_contributions(
                 shift,
                 interval,
                 known,
-                # The coefficient is published, but it meets a Z score from another scale.
-                Grade.BORROWED,
+                # A published coefficient that meets a Z score of another scale counts as borrowed.
+                model.chain_grade,
                 f"{model.sources[term.source].text} Z: {score.source or 'none'}",
                 f"ln({term.odds_ratio:g}) / {term.per.amount:g} x Z",
                 f"ln({term.odds_ratio:g}) / {term.per.amount:g} x {z:.2f} = {shift:+.3f}"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from napari_backfat.model.risk_results import (
     AbsoluteEstimate,
-    Grade,
     Notice,
     RelativeOdds,
     RiskEstimate,
@@ -193,8 +192,7 @@ class FileModel:
             value=found[0] if found else None,
             interval=found[1] if found else None,
             comparator=self.file.muscle.comparator,
-            # Published coefficients, applied to Z scores of another reference.
-            grade=Grade.BORROWED,
+            grade=self.file.chain_grade,
             source=source,
             formula=_RELATIVE_FORMULA,
             blank=None if found else blank,
@@ -224,7 +222,7 @@ class FileModel:
             capped=chance > cap,
             cap=cap,
             base_log_odds=self._covariates.base_log_odds if self._covariates else None,
-            grade=Grade.BORROWED,
+            grade=self.file.chain_grade,
             outcome=self.file.outcome,
             source=self.file.sources[self.file.population.source].text,
             formula=absolute.formula,
@@ -238,7 +236,7 @@ class FileModel:
             capped=False,
             cap=absolute.display_cap if absolute else None,
             base_log_odds=None,
-            grade=Grade.BORROWED,
+            grade=self.file.chain_grade,
             outcome=self.file.outcome,
             source=self.file.sources[self.file.population.source].text,
             formula=absolute.formula if absolute else "",
@@ -270,7 +268,7 @@ def load_model(path: str | Path, references: str | Path | None = None) -> RiskMo
     path : str or Path
         Model file (JSON, the format of the shipped ones).
     references : str or Path, optional
-        Reference file; the shipped reference values otherwise.
+        Reference file; otherwise the values within the model file, or the shipped ones.
 
     Returns
     -------
@@ -281,8 +279,12 @@ def load_model(path: str | Path, references: str | Path | None = None) -> RiskMo
     BackfatError
         Naming where a file is invalid and why.
     """
-    values = shipped_references() if references is None else read_references(references)
     model = read_model(path)
+    if references is not None:
+        values = read_references(references)
+        model = model.model_copy(update={"references": None})
+    else:
+        values = model.references or shipped_references()
     origin = f"file {_fingerprint(path)}"
     if references is not None:
         origin += f", references {_fingerprint(references)}"

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from napari_backfat.model.patient import Sex
-from napari_backfat.model.risk_results import Grade  # noqa: TC001  (pydantic reads it at run time)
+from napari_backfat.model.risk_results import Grade
+from napari_backfat.risk.reference_schema import (
+    ReferenceFile,  # noqa: TC001  (pydantic reads it at run time)
+)
 from napari_backfat.risk.schema import (
     Coefficient,
     Finite,
@@ -186,10 +189,14 @@ class Absolute(Record):
 
 
 class ModelFile(Record):
-    """A risk model as data, version 1 of the format."""
+    """A risk model as data, version 2 of the format.
+
+    Version 2 adds `references` (the normal values of the very cohort the coefficients come from, so
+    that Z scores are on its scale) and the grade "own cohort"; files of version 1 stay valid.
+    """
 
     format: Literal["backfat-risk-model"]
-    format_version: Literal[1]
+    format_version: Literal[1, 2]
     id: Identifier
     version: Version
     title: str
@@ -201,8 +208,17 @@ class ModelFile(Record):
     absolute: Absolute | None = None
     sources: dict[str, Source]
     warnings: tuple[str, ...] = ()
+    references: ReferenceFile | None = None
+
+    @property
+    def chain_grade(self) -> Grade:
+        """Weakest evidence in an estimate: borrowed, unless Z and coefficients belong together."""
+        own = all(term.grade is Grade.COHORT for term in (self.muscle.fat, self.muscle.lean))
+        return Grade.COHORT if own and self.references is not None else Grade.BORROWED
 
     @model_validator(mode="after")
     def _sources_exist(self) -> ModelFile:
-        check_sources(self, self.sources, "")
+        if self.references is not None and self.format_version < 2:
+            raise ValueError("references: only in files of format_version 2")
+        check_sources(self.model_copy(update={"references": None}), self.sources, "")
         return self

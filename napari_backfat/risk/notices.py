@@ -90,7 +90,10 @@ def _muscle_warnings(
             )
     if features is not None and any(s.value is not None for s in scores):
         coverage = features.coverage
-        if (coverage.first_level, coverage.last_level) != ("L1", "L5"):
+        if model.references is None and (coverage.first_level, coverage.last_level) != (
+            "L1",
+            "L5",
+        ):
             found.append(
                 Notice(
                     "levels-derived",

@@ -47,9 +47,10 @@ class VolumeNorm:
 def volume_norm(
     reference: ReferenceSet, sex: Sex, key: Literal["fat", "lean"]
 ) -> VolumeNorm | None:
-    """Derive mean and SD of fat (V x F) or lean (V x (1 - F)) volume of a reference set.
+    """Give mean and SD of fat (V x F) or lean (V x (1 - F)) volume of a reference set.
 
-    The published sets give mean and SD of the muscle volume V and of the fat fraction F, not of
+    A set that measured them itself is taken at its word. The published sets give mean and SD of
+    the muscle volume V and of the fat fraction F, not of
     their product. The two are taken as uncorrelated between people of one sex (assumption); then
     the moments are exact: mean = mean(V) mean(F), variance by Goodman's formula.
 
@@ -70,6 +71,10 @@ def volume_norm(
     if not reference.gives_z or reference.n is None:
         return None
     stratum = reference.measures[sex]
+    if reference.has_volumes:
+        own = stratum["fat_ml" if key == "fat" else "lean_ml"]
+        n = reference.n[sex]
+        return VolumeNorm(own.mean, own.sd, own.sd**2 / n, 1.0 / (2.0 * (n - 1)))
     volume, fraction = stratum["muscle_ml"], stratum["fat_fraction"]
     share = fraction.mean if key == "fat" else 1.0 - fraction.mean
     sd = math.sqrt(product_variance(volume.mean, volume.sd**2, share, fraction.sd**2))

@@ -40,7 +40,8 @@ class ReferenceSet(Record):
         Age range and people by sex; None where the accessible text does not say (then the set
         serves as information only).
     measures : dict of sex to dict of measure to MeanSd
-        `muscle_ml` (ml, both sides together) and `fat_fraction` (fraction 0..1).
+        `muscle_ml` (ml, both sides together) and `fat_fraction` (fraction 0..1); where they were
+        measured themselves, `fat_ml` and `lean_ml`, which are then used as they are.
     mean_relative_sd : float
         Relative standard deviation of the mean volumes for errors of the derivation (0 for a
         published set).
@@ -59,7 +60,7 @@ class ReferenceSet(Record):
     age_years: tuple[NonNegative, Positive] | None
     n: dict[Sex, Annotated[int, Field(gt=2)]] | None
     n_total: Annotated[int, Field(gt=2)]
-    measures: dict[Sex, dict[Literal["muscle_ml", "fat_fraction"], MeanSd]]
+    measures: dict[Sex, dict[Literal["muscle_ml", "fat_fraction", "fat_ml", "lean_ml"], MeanSd]]
     mean_relative_sd: NonNegative = 0.0
     fat_fraction_mean_sd: NonNegative = 0.0
     grade: Grade
@@ -74,13 +75,20 @@ class ReferenceSet(Record):
     @property
     def gives_z(self) -> bool:
         """Whether volumes and a known age range and size make Z scores possible."""
+        derivable = self.fat_method == "two-point dixon" and all(
+            "muscle_ml" in m and "fat_fraction" in m for m in self.measures.values()
+        )
         return (
-            self.fat_method == "two-point dixon"
+            (derivable or self.has_volumes)
             and self.age_years is not None
             and self.n is not None
             and set(self.n) == set(self.measures) == set(Sex)
-            and all("muscle_ml" in m and "fat_fraction" in m for m in self.measures.values())
         )
+
+    @property
+    def has_volumes(self) -> bool:
+        """Whether fat and lean volume were measured, so that nothing needs to be derived."""
+        return all("fat_ml" in m and "lean_ml" in m for m in self.measures.values())
 
 
 class ReferenceFile(Record):
