@@ -15,7 +15,7 @@ from napari_backfat.segment.preprocess import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from numpy.typing import NDArray
     from torch import nn
@@ -167,7 +167,7 @@ def _rescale(window: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
 
 def smooth_along(
     probability: NDArray[np.float16], slab_mm: float, width_mm: float
-) -> NDArray[np.float16]:
+) -> Generator[int, None, NDArray[np.float16]]:
     """Let neighbouring slabs support each other: the network itself sees one slice at a time.
 
     Parameters
@@ -178,6 +178,11 @@ def smooth_along(
         Distance between slabs; far ones do not mix.
     width_mm : float
         Standard deviation of the Gaussian weights; 0 changes nothing.
+
+    Yields
+    ------
+    int
+        Slabs that are done, so that a caller can be cancelled.
 
     Returns
     -------
@@ -197,4 +202,5 @@ def smooth_along(
         out[i] = (here + weight * near) / (1 + weight * count)
         if after is not None:
             before, here = here, after
+        yield i + 1
     return out

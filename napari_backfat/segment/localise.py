@@ -64,8 +64,9 @@ def locate(
     muscle = (labels > 0) & sure
     # Muscles of one person are one cluster of regions a few centimetres apart.
     radius = max(1, round(12 / pixel_mm))
-    ball = np.ones((1, 2 * radius + 1, 2 * radius + 1), dtype=bool)
-    joined = ndimage.binary_dilation(muscle, ball) if muscle.any() else muscle
+    joined = muscle.view(np.uint8)
+    for axis in (1, 2):  # a square, one axis after the other: quick on a whole body
+        joined = ndimage.maximum_filter1d(joined, 2 * radius + 1, axis=axis, mode="constant")
     regions, count = ndimage.label(joined, structure=np.ones((3, 3, 3)))
     if count == 0:
         return None

@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import ndimage
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle, MuscleGroup
 
@@ -201,6 +202,10 @@ def gather(
     voxel_ml : float
         Volume of a voxel.
     """
+    boxes = ndimage.find_objects(((raw > 0) | (cleaned > 0)).view(np.uint8))
+    if not boxes:
+        return {}
+    raw, cleaned = raw[boxes[0]], cleaned[boxes[0]]  # most of a long scan holds no muscle
     before = np.bincount(raw.ravel(), minlength=9)
     areas = np.stack([np.bincount(p.ravel(), minlength=9)[:9] for p in cleaned])
     after = areas.sum(axis=0)

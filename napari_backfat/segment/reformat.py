@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 # RAS directions of the working axes: Z to the feet, Y to the back, X to the left.
 _PATIENT = np.array([[0.0, 0.0, -1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
 _LEAST_DEG = 4.0  # smaller turns are within what the network was trained on
-_THICK_MM = 4.5  # thicker slices are not mixed with each other: a tilted stack stays as it is
+# Thicker slices are not mixed with each other. Measured on phantoms with 3 mm slices tilted by 15
+# degrees: Dice with the truth 0.95 as they are and 0.93 after straightening.
+_THICK_MM = 2.0
 _BLOCK = 8  # slices resampled at a time
 
 

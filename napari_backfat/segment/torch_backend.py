@@ -139,6 +139,7 @@ class TorchBackend:
                 rough[step.part] = step.probability
             yield Progress(0.04 + 0.16 * step.share, "Looking for the back muscles")
         slab_mm = spacing[0] * depth / len(slabs)
+        yield Progress(0.2, "Looking for the back muscles")
         place = locate(rough, grid, weights.coarse.spacing_mm, slab_mm)
         if place is None:
             yield Progress(1.0, NOTHING_FOUND.text)
@@ -146,9 +147,9 @@ class TorchBackend:
             return self._result(weights, empty, device, (NOTHING_FOUND,), started)
 
         outlines = yield from self._outline(weights, fine, slabs, geometry, place, device)
-        outlines = replace(
-            outlines, probability=smooth_along(outlines.probability, slab_mm, self.along_mm)
-        )
+        smoothing = smooth_along(outlines.probability, slab_mm, self.along_mm)
+        smooth = yield from _reported(smoothing, 0.85, "Joining neighbouring slices")
+        outlines = replace(outlines, probability=smooth)
         raw, doubt, sums = yield from draw(outlines, place, to_slabs, geometry.shape)
         yield Progress(0.95, "Checking sides and islands")
         muscle = clean(raw, spacing)
@@ -156,15 +157,17 @@ class TorchBackend:
         evidence = gather(raw, muscle, sums, geometry.voxel_ml)
         if frame is not None:
             steps = labels_back_steps(muscle, doubt, frame, own)
-            muscle, doubt = yield from _reported(steps)
+            muscle, doubt = yield from _reported(steps, 0.98, "Turning the masks back")
         if not muscle.any() or not sums.credible:
             yield Progress(1.0, NOTHING_FOUND.text)
             nothing = np.zeros(own.shape, dtype=np.uint8)
             return self._result(weights, nothing, device, (NOTHING_FOUND,), started)
         quality = judge_all(evidence, weights.path.parent, weights.sha256)
         confidence = {m: 1 - e.unsure for m, e in evidence.items()}
-        images = [v.voxels for v in scan.images]
-        flags = quality_flags(muscle, confidence, image_area(images), own.spacing_mm, quality)
+        yield Progress(0.985, "Judging the outlines")
+        seen = image_area([v.voxels for v in scan.images])
+        yield Progress(0.99, "Judging the outlines")
+        flags = quality_flags(muscle, confidence, seen, own.spacing_mm, quality)
         yield Progress(1.0, "Done")
         return self._result(weights, muscle, device, flags, started, doubt, quality)
 
@@ -241,7 +244,9 @@ def network_channels(scan: Scan) -> list[NDArray[np.float32]]:
     return [only.voxels, np.zeros_like(only.voxels)]
 
 
-def _reported(steps: Generator[Any, None, T]) -> Generator[Progress, None, T]:
+def _reported(
+    steps: Generator[Any, None, T], fraction: float, text: str
+) -> Generator[Progress, None, T]:
     """Report while something else goes on step by step."""
     while True:
         try:
@@ -249,7 +254,7 @@ def _reported(steps: Generator[Any, None, T]) -> Generator[Progress, None, T]:
         except StopIteration as stop:
             result: T = stop.value
             return result
-        yield Progress(0.98, "Turning the masks back")
+        yield Progress(fraction, text)
 
 
 def _turned(

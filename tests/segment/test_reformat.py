@@ -11,7 +11,7 @@ from napari_backfat.segment.reformat import labels_back, resample, upright_frame
 def geometry(
     axis: int = 0,
     degrees: float = 0.0,
-    spacing: tuple[float, float, float] = (3.0, 1.0, 1.0),
+    spacing: tuple[float, float, float] = (1.5, 1.0, 1.0),
     shape: tuple[int, int, int] = (20, 60, 80),
 ) -> Geometry:
     """Axial grid (Z to the feet, Y to the back, X to the left) turned about R, A or S."""
@@ -58,7 +58,7 @@ def test_the_frame_does_not_depend_on_where_the_scan_begins() -> None:
 
 
 def test_thick_tilted_slices_are_not_mixed_but_a_roll_is_taken_back() -> None:
-    thick = (6.0, 1.0, 1.0)
+    thick = (3.0, 1.0, 1.0)
     for axis in (0, 1):
         tilted = upright_frame(geometry(axis, 15.0, thick))
         if tilted is not None:  # the in-plane axes may turn, the slices must not
@@ -70,7 +70,7 @@ def test_thick_tilted_slices_are_not_mixed_but_a_roll_is_taken_back() -> None:
     assert frame is not None
     assert frame.shape[0] == rolled.shape[0]
     assert frame.obliquity_deg < 1e-4
-    np.testing.assert_allclose(frame.affine[2], [-6.0, 0, 0, rolled.affine[2, 3]], atol=1e-9)
+    np.testing.assert_allclose(frame.affine[2], [-3.0, 0, 0, rolled.affine[2, 3]], atol=1e-9)
 
 
 def test_values_and_labels_go_there_and_back() -> None:
