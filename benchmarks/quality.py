@@ -248,12 +248,13 @@ def report(
     alone = {
         f: float(spearmanr([-r.evidence[f] for r in rows], dice).statistic) for f in FEATURES[:7]
     }
-    console.print("\nSpearman of each piece of evidence alone: ", alone)
+    words = ", ".join(f"{name} {value:.2f}" for name, value in alone.items())
+    console.print(f"\nSpearman of each piece of evidence alone: {words}.\n")
     results["mean probability alone"] = {"spearman": float(spearmanr(raw, dice).statistic)}
     results["alone"] = alone
     if len(slices) > 3:
         found = spearmanr([-s.uncertainty for s in slices], [s.dice for s in slices]).statistic
-        console.print(f"{len(slices)} slices: Spearman of sureness and Dice {found:.2f}")
+        console.print(f"{len(slices)} slices: Spearman of sureness and Dice {found:.2f}.")
         results["slices"] = {"number": len(slices), "spearman": float(found)}
     return results
 
@@ -295,7 +296,7 @@ def main(arguments: list[str], console: Console | None = None) -> int:
     if model is None:
         console.print(f"there is no {QUALITY_FILE} yet")
         return 2
-    console.print(f"{weights.description}; {missed} muscles not found and said so")
+    console.print(f"{weights.description}; {missed} muscles not found and said so.\n")
     results = report(console, model, testing, [s for s in slices if s.seed % 2 == 1], real)
     if not options.check:
         _write(model, fitting, results)
