@@ -15,12 +15,14 @@ from rich.table import Table
 
 from napari_backfat import __version__
 from napari_backfat.commands import (
+    cohort,
     compare,
     export,
     export_training,
     finetune,
     methods,
     models,
+    readers,
     replay,
     report,
     tables,
@@ -185,6 +187,8 @@ methods.register(app)
 tables.register(app)
 compare.register(app)
 worklist.register(app)
+readers.register(app)
+cohort.register(app)
 
 
 def main() -> None:

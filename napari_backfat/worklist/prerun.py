@@ -94,7 +94,7 @@ def run_waiting(
                 yield Progress(fraction, f"{entry.label}: {step.text}")
         except BackfatError as error:
             problem = str(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one case must not stop the others
             _log.exception("the AI run of %s failed", entry.label)
             problem = f"It failed with an unexpected error ({type(error).__name__}): {error}"
         except BaseException:  # interrupted: the case waits again

@@ -1,0 +1,330 @@
+"""`readers` and `check-labels`: what two readers agree on, and whether a mask is in order."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_backfat.commands.console import (
+    EXIT_REFUSED,
+    console,
+    error_console,
+    reporting,
+    say,
+    with_bar,
+)
+from napari_backfat.model.errors import BackfatError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_backfat.io.session import OpenedCase
+    from napari_backfat.worklist.agreement import Agreement
+    from napari_backfat.worklist.consensus import Consensus
+    from napari_backfat.worklist.readings import Reliability
+
+_WIDTH = 170
+CaseFolder = Annotated[Path, typer.Argument(help="Case folder of one reader")]
+
+
+class Method(StrEnum):
+    """Ways to one mask."""
+
+    CHOOSE = "choose"
+    MAJORITY = "majority"
+    STAPLE = "staple"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Two readers of the same scans.", no_args_is_help=True)
+    group.command("compare")(compare)
+    group.command("icc")(reader_study)
+    group.command("consensus")(consensus)
+    app.add_typer(group, name="readers")
+    app.command("check-labels")(check_labels)
+
+
+def compare(
+    a: CaseFolder,
+    b: CaseFolder,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for agreement.csv and disagreement.nii.gz")
+    ] = None,
+) -> None:
+    """Compare two readings of one scan, muscle by muscle.
+
+    Refuses while readings of the case are still to come. Exit codes: 0 done, 2 a problem.
+    """
+    from napari_backfat.io.atomic import explain, write_atomic
+    from napari_backfat.io.labels import write_labels
+    from napari_backfat.io.tables import csv_bytes
+    from napari_backfat.worklist.agreement import (
+        DISAGREEMENT_NAMES,
+        compare_readings,
+        disagreement_map,
+        worst_slices,
+    )
+
+    with reporting():
+        first, second = (_opened(folder) for folder in (a, b))
+        rows = compare_readings(first, second)
+        differing = disagreement_map(first.files.muscles, second.files.muscles)
+        _show(rows)
+        worst = worst_slices(differing)
+        if worst:
+            shown = ", ".join(f"{z} ({n} voxels)" for z, n in worst[:5])
+            say(f"Most differences in slices (0 = nearest to the head): {shown}")
+        if out is not None:
+            try:
+                out.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise explain(error, out) from error
+            write_atomic(out / "agreement.csv", csv_bytes([asdict(row) for row in rows]))
+            slices = [{"slice": z, "voxels": n} for z, n in worst]
+            write_atomic(out / "slices.csv", csv_bytes(slices))
+            grid = first.scan.reference.file_grid
+            write_labels(out / "disagreement.nii.gz", differing, grid, DISAGREEMENT_NAMES)
+            say(f"Saved to {out}")
+
+
+def reader_study(
+    folder: Annotated[Path, typer.Argument(help="Folder of the worklist")],
+    readers: Annotated[
+        str | None, typer.Option(help="Which two, for example anna,bert; default: most cases")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for icc.csv and agreement.csv")] = None,
+) -> None:
+    """Inter-reader agreement over all cases that two readers have finished.
+
+    ICC(2,1) is absolute agreement, ICC(3,1) consistency, each with its 95 % interval. Exit codes:
+    0 done, 2 a problem.
+    """
+    from napari_backfat.io.atomic import explain, write_atomic
+    from napari_backfat.io.tables import csv_bytes
+    from napari_backfat.worklist.entry import checked_reader
+    from napari_backfat.worklist.readings import study
+    from napari_backfat.worklist.store import Worklist
+
+    with reporting():
+        pair = None
+        if readers is not None:
+            names = [checked_reader(n) for n in readers.split(",")]
+            if len(names) != 2 or names[0] == names[1]:
+                raise BackfatError(f"'{readers}' are not two readers; write them like anna,bert.")
+            pair = (names[0], names[1])
+        result = with_bar(study(Worklist(folder), pair))
+        for problem in result.left_out:
+            say(f"Left out: {problem}", error_console)
+        say(f"{' and '.join(result.readers)}: {len(result.cases)} cases")
+        _show_reliability(result.reliability)
+        if not result.reliability:
+            say("An intraclass correlation needs at least 3 cases that both have finished.")
+        if out is not None:
+            try:
+                out.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise explain(error, out) from error
+            write_atomic(out / "icc.csv", csv_bytes(map(_row_of, result.reliability)))
+            rows = [
+                {"case": label, "first": result.readers[0], "second": result.readers[1]}
+                | asdict(row)
+                for label, case in result.cases.items()
+                for row in case
+            ]
+            write_atomic(out / "agreement.csv", csv_bytes(rows))
+            say(f"Saved to {out}")
+
+
+def consensus(
+    folders: Annotated[list[Path], typer.Argument(help="Case folders: A B, or more")],
+    out: Annotated[Path, typer.Option(help="Case folder to write")],
+    method: Annotated[Method, typer.Option(help="How the readings become one")] = Method.CHOOSE,
+    take: Annotated[
+        list[str] | None,
+        typer.Option(help="multifidus_left=B, or with slices multifidus_left=B:3-9; else A"),
+    ] = None,
+) -> None:
+    """Make one case of several readings, measure it and mark it done.
+
+    A voxel that no rule decides is background. Exit codes: 0 done, 2 a problem.
+    """
+    from napari_backfat.commands.tables import open_session
+    from napari_backfat.worklist.agreement import same_scan
+    from napari_backfat.worklist.consensus import (
+        choose,
+        majority,
+        parse_choice,
+        reliability,
+        staple,
+        tissue_for,
+    )
+
+    with reporting():
+        if len(folders) < 2:
+            raise BackfatError("A consensus needs at least two case folders.")
+        if take and method is not Method.CHOOSE:
+            raise BackfatError("--take belongs to --method choose.")
+        if any(out.resolve() == f.resolve() for f in folders):
+            raise BackfatError("The consensus needs a folder of its own; choose another --out.")
+        opened = [_opened(folder) for folder in folders]
+        for other in opened[1:]:
+            same_scan(opened[0], other)
+        maps: list[NDArray[np.uint8]] = [case.files.muscles for case in opened]
+        made: Consensus
+        if method is Method.CHOOSE:
+            made = choose(maps, [parse_choice(t) for t in take or []])
+        else:
+            made = majority(maps) if method is Method.MAJORITY else staple(maps)
+        if method is Method.STAPLE and len(maps) == 2:
+            say("Note: with two readings STAPLE cannot tell who is right; see docs/worklist.md.")
+        tissue = tissue_for(made.muscles, [(c.files.muscles, c.files.tissue) for c in opened])
+        session, case = open_session(folders[0], None)
+        edits = case.masks.edits
+        case.masks.replace(made.muscles, tissue, label="consensus")
+        case.masks.edits = edits
+        names = {chr(ord("A") + i): m for i, m in enumerate(maps)}
+        session.review = {
+            "state": "done",
+            "reader": "consensus",
+            "consensus": made.method | {"undecided_voxels": made.undecided},
+            "of": [_reader_of(c, f) for c, f in zip(opened, folders, strict=True)],
+        }
+        session.save(out)
+        for name, dice in reliability(names, made.muscles).items():
+            say(f"{name}: Dice {dice:.4f} against the consensus")
+        say(f"{made.undecided} voxels were undecided and are background.")
+        say(f"Saved to {out}")
+
+
+def check_labels(
+    case: Annotated[Path, typer.Argument(help="Case folder")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per line")] = False,
+) -> None:
+    """Look for islands, gaps, holes, swapped sides, tissue outside of muscles and empty slices.
+
+    Exit codes: 0 nothing was found, 2 a problem, 4 something was found.
+    """
+    from napari_backfat.io.session import open_case
+    from napari_backfat.io.tables import json_bytes
+    from napari_backfat.model.levels import SpineRange
+    from napari_backfat.worklist.label_checks import check_labels as check
+
+    with reporting():
+        opened = open_case(case)
+        levels = opened.files.provenance.get("levels")
+        try:
+            measured = SpineRange(**levels) if levels else None
+        except (TypeError, ValueError) as error:
+            raise BackfatError(f"provenance.json of the case {case} is damaged.") from error
+        findings = check(
+            opened.files.muscles,
+            opened.files.tissue,
+            opened.scan.geometry.spacing_mm,
+            measured,
+        )
+        for finding in findings:
+            if json:
+                muscle = finding.muscle.name.lower() if finding.muscle is not None else None
+                record = asdict(finding) | {"muscle": muscle}
+                say(json_bytes(record).decode().replace("\n", " ").strip())
+            else:
+                say(f"{finding.kind}: {finding.text}")
+        if not findings and not json:
+            say("Nothing was found. That is no proof of a good mask.")
+    if findings:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _opened(folder: Path) -> OpenedCase:
+    from napari_backfat.io.session import open_case
+    from napari_backfat.worklist.readings import refuse_while_blind
+
+    refuse_while_blind(folder)
+    return open_case(folder)
+
+
+def _reader_of(case: OpenedCase, folder: Path) -> str:
+    review = case.files.provenance.get("review") or {}
+    return str(review.get("reader") or folder.resolve().name)
+
+
+def _show(rows: list[Agreement]) -> None:
+    headers = ("Muscle", "Dice", "Mean mm", "HD95 mm", "A ml", "B ml", "B-A ml")
+    fats = ("A fat %", "B fat %", "B-A", "A share %", "B share %", "B-A")
+    cells = [
+        [
+            row.muscle,
+            _number(row.dice, 4),
+            _number(row.mean_surface_mm, 2),
+            _number(row.hausdorff95_mm, 2),
+            _number(row.volume_a_ml, 2),
+            _number(row.volume_b_ml, 2),
+            _number(row.volume_difference_ml, 2),
+            _number(row.fat_a, 1),
+            _number(row.fat_b, 1),
+            _number(row.fat_difference, 2),
+            _number(row.fat_share_a, 1),
+            _number(row.fat_share_b, 1),
+            _number(row.fat_share_difference, 2),
+        ]
+        for row in rows
+    ]
+    _table("Agreement of two readings", (*headers, *fats), cells)
+
+
+def _show_reliability(rows: list[Reliability]) -> None:
+    headers = ("Muscle", "Measure", "Cases", "ICC(2,1)", "95 %", "ICC(3,1)", "95 %")
+    cells = [
+        [
+            row.muscle,
+            row.measure,
+            str(row.agreement.cases),
+            _number(row.agreement.value, 3),
+            f"{_number(row.agreement.low, 3)} to {_number(row.agreement.high, 3)}",
+            _number(row.consistency.value, 3),
+            f"{_number(row.consistency.low, 3)} to {_number(row.consistency.high, 3)}",
+            _number(row.difference.mean, 2),
+            f"{_number(row.difference.low, 2)} to {_number(row.difference.high, 2)}",
+        ]
+        for row in rows
+    ]
+    _table("Agreement over cases", (*headers, "Bias", "Limits of agreement"), cells)
+
+
+def _row_of(row: Reliability) -> dict[str, Any]:
+    return {
+        "muscle": row.muscle,
+        "measure": row.measure,
+        "cases": row.agreement.cases,
+        "icc_2_1": row.agreement.value,
+        "icc_2_1_low": row.agreement.low,
+        "icc_2_1_high": row.agreement.high,
+        "icc_3_1": row.consistency.value,
+        "icc_3_1_low": row.consistency.low,
+        "icc_3_1_high": row.consistency.high,
+        "bias": row.difference.mean,
+        "limit_low": row.difference.low,
+        "limit_high": row.difference.high,
+    }
+
+
+def _number(value: float, decimals: int) -> str:
+    return "-" if value != value else f"{value:.{decimals}f}"  # NaN is not equal to itself
+
+
+def _table(title: str, headers: tuple[str, ...], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title)
+    for index, name in enumerate(headers):
+        table.add_column(name, no_wrap=True, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    (console if console.is_terminal else Console(width=_WIDTH)).print(table)

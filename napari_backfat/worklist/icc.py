@@ -1,0 +1,175 @@
+"""Agreement of readers over cases: intraclass correlation and limits of agreement.
+
+Shrout PE, Fleiss JL. Intraclass correlations: uses in assessing rater reliability. Psychol Bull
+1979;86:420-428. McGraw KO, Wong SP. Forming inferences about some intraclass correlation
+coefficients. Psychol Methods 1996;1:30-46 (intervals: their table 7). Limits of agreement: Bland
+JM, Altman DG. Lancet 1986;1:307-310.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from napari_backfat.model.errors import BackfatError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+@dataclass(frozen=True)
+class Icc:
+    """An intraclass correlation of single readings.
+
+    Attributes
+    ----------
+    kind : str
+        "ICC(2,1)": absolute agreement, readers are a sample. "ICC(3,1)": consistency, these very
+        readers; a constant difference between them does not lower it.
+    value : float
+        Estimate; NaN where nothing varies.
+    low, high : float
+        Interval of `confidence`.
+    confidence : float
+        For example 0.95.
+    cases, readers : int
+        Size of the table.
+    """
+
+    kind: str
+    value: float
+    low: float
+    high: float
+    confidence: float
+    cases: int
+    readers: int
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Paired differences of two readers, second minus first.
+
+    Attributes
+    ----------
+    mean : float
+        Bias.
+    sd : float
+        Standard deviation of the differences.
+    low, high : float
+        Limits of agreement, mean -/+ 1.96 sd.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+def icc(table: ArrayLike, confidence: float = 0.95) -> tuple[Icc, Icc]:
+    """Return ICC(2,1) and ICC(3,1) of a complete table.
+
+    With mean squares of cases MSR, readers MSC and the rest MSE, n cases and k readers,
+    ICC(2,1) = (MSR - MSE) / (MSR + (k - 1) MSE + k (MSC - MSE) / n) and
+    ICC(3,1) = (MSR - MSE) / (MSR + (k - 1) MSE).
+
+    Parameters
+    ----------
+    table : array_like, shape (n, k)
+        One row per case, one column per reader; no missing values.
+    confidence : float
+        Of the intervals, between 0 and 1.
+
+    Returns
+    -------
+    tuple of Icc
+        ICC(2,1) and ICC(3,1).
+
+    Raises
+    ------
+    BackfatError
+        With fewer than 3 cases or 2 readers, or missing values.
+    """
+    values = np.asarray(table, dtype=np.float64)
+    if values.ndim != 2 or values.shape[0] < 3 or values.shape[1] < 2:
+        raise BackfatError(
+            "An intraclass correlation needs at least 3 cases that 2 readers have finished."
+        )
+    if not np.isfinite(values).all():
+        raise BackfatError("An intraclass correlation needs a value of every reader for each case.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence {confidence}")
+    n, k = values.shape
+    grand = values.mean()
+    rows, columns = values.mean(axis=1), values.mean(axis=0)
+    msr = k * float(((rows - grand) ** 2).sum()) / (n - 1)
+    msc = n * float(((columns - grand) ** 2).sum()) / (k - 1)
+    rest = values - rows[:, None] - columns + grand
+    mse = float((rest**2).sum()) / ((n - 1) * (k - 1))
+    scale = float((values**2).mean()) or 1.0
+    if mse < 1e-24 * scale:  # rounding of equal columns
+        mse = 0.0
+    agreement = _two_one(msr, msc, mse, n, k, confidence)
+    consistency = _three_one(msr, mse, n, k, confidence)
+    return (
+        Icc("ICC(2,1)", *agreement, confidence, n, k),
+        Icc("ICC(3,1)", *consistency, confidence, n, k),
+    )
+
+
+def differences(first: ArrayLike, second: ArrayLike) -> Differences:
+    """Return bias and limits of agreement of two readers; arrays of shape (n,), n >= 2.
+
+    Raises
+    ------
+    BackfatError
+        With fewer than 2 cases.
+    """
+    delta = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
+    if delta.size < 2:
+        raise BackfatError("Limits of agreement need at least 2 cases.")
+    mean, sd = float(delta.mean()), float(delta.std(ddof=1))
+    return Differences(mean, sd, mean - 1.96 * sd, mean + 1.96 * sd)
+
+
+def _two_one(
+    msr: float, msc: float, mse: float, n: int, k: int, confidence: float
+) -> tuple[float, float, float]:
+    below = msr + (k - 1) * mse + k * (msc - mse) / n
+    if below <= 0:
+        return math.nan, math.nan, math.nan
+    value = (msr - mse) / below
+    if value >= 1:
+        return 1.0, 1.0, 1.0
+    # Satterthwaite's degrees of freedom for a MSC + b MSE.
+    a = k * value / (n * (1 - value))
+    b = 1 + k * value * (n - 1) / (n * (1 - value))
+    spread = (a * msc) ** 2 / (k - 1) + (b * mse) ** 2 / ((n - 1) * (k - 1))
+    if spread <= 0:
+        return value, math.nan, math.nan
+    freedom = (a * msc + b * mse) ** 2 / spread
+    upper_tail = 1 - (1 - confidence) / 2
+    f_low = float(stats.f.ppf(upper_tail, n - 1, freedom))
+    f_high = float(stats.f.ppf(upper_tail, freedom, n - 1))
+    others = k * msc + (k * n - k - n) * mse
+    low = n * (msr - f_low * mse) / (f_low * others + n * msr)
+    high = n * (f_high * msr - mse) / (others + n * f_high * msr)
+    return value, low, high
+
+
+def _three_one(
+    msr: float, mse: float, n: int, k: int, confidence: float
+) -> tuple[float, float, float]:
+    if msr <= 0 and mse <= 0:
+        return math.nan, math.nan, math.nan
+    value = (msr - mse) / (msr + (k - 1) * mse)
+    if mse <= 0:
+        return 1.0, 1.0, 1.0
+    upper_tail = 1 - (1 - confidence) / 2
+    ratio = msr / mse
+    low = ratio / float(stats.f.ppf(upper_tail, n - 1, (n - 1) * (k - 1)))
+    high = ratio * float(stats.f.ppf(upper_tail, (n - 1) * (k - 1), n - 1))
+    return value, (low - 1) / (low + k - 1), (high - 1) / (high + k - 1)

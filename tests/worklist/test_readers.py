@@ -1,0 +1,219 @@
+"""Agreement of two readings: against published numbers, geometry, and independent libraries."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from napari_backfat.model.anatomy import Muscle, TissueCode
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.levels import SpineRange
+from napari_backfat.worklist.agreement import disagreement_map, surface_distances, worst_slices
+from napari_backfat.worklist.consensus import (
+    choose,
+    majority,
+    parse_choice,
+    staple,
+    tissue_for,
+)
+from napari_backfat.worklist.icc import differences, icc
+from napari_backfat.worklist.label_checks import check_labels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Shrout and Fleiss 1979, table 2: six targets, four judges.
+SHROUT_FLEISS = np.array(
+    [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+)
+SPACING = (4.0, 1.0, 1.0)
+
+
+def test_icc_of_shrout_and_fleiss() -> None:
+    agreement, consistency = icc(SHROUT_FLEISS)
+    # Table 4 of the paper, to its two digits; four and the intervals as R's psych::ICC gives them
+    # for the same table.
+    assert round(agreement.value, 2) == 0.29
+    assert round(consistency.value, 2) == 0.71
+    assert agreement.value == pytest.approx(0.2898, abs=5e-5)
+    assert consistency.value == pytest.approx(0.7148, abs=5e-5)
+    assert (agreement.low, agreement.high) == pytest.approx((0.019, 0.761), abs=6e-4)
+    assert (consistency.low, consistency.high) == pytest.approx((0.342, 0.946), abs=6e-4)
+
+
+def test_icc_knows_a_constant_difference() -> None:
+    rng = np.random.default_rng(3)
+    first = rng.normal(100, 20, 30)
+    agreement, consistency = icc(np.stack([first, first + 40], axis=1))
+    assert consistency.value == 1.0
+    assert agreement.value < 0.5
+    same = icc(np.stack([first, first], axis=1))
+    assert [s.value for s in same] == [1.0, 1.0]
+    with pytest.raises(BackfatError, match="at least 3 cases"):
+        icc([[1, 2], [2, 3]])
+    with pytest.raises(BackfatError, match="every reader"):
+        icc([[1, 2], [2, 3], [math.nan, 1]])
+
+
+def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    runs, inside = 300, 0
+    for _ in range(runs):
+        people = rng.normal(0, 3, (15, 1))
+        table = people + rng.normal(0, 1, (15, 2))
+        found = icc(table)[1]
+        inside += found.low <= 0.9 <= found.high  # 9 / (9 + 1)
+    assert 0.92 <= inside / runs <= 0.98
+
+
+def test_limits_of_agreement() -> None:
+    found = differences([1.0, 2.0, 3.0], [2.0, 4.0, 3.0])
+    assert (found.mean, found.sd) == (1.0, 1.0)
+    assert (found.low, found.high) == pytest.approx((-0.96, 2.96))
+
+
+def ball(
+    shape: tuple[int, int, int], centre: tuple[float, ...], radius: float
+) -> NDArray[np.bool_]:
+    z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
+    terms = ((i - c) * s for i, c, s in zip((z, y, x), centre, SPACING, strict=True))
+    inside: NDArray[np.bool_] = sum(t**2 for t in terms) <= radius**2
+    return inside
+
+
+def test_distances_against_simpleitk_and_by_hand() -> None:
+    shape = (12, 40, 44)
+    a, b = ball(shape, (6, 20, 20), 12), ball(shape, (6, 20, 23), 11)
+    mean, far = surface_distances(a, b, SPACING)
+    images = [sitk.GetImageFromArray(m.astype(np.uint8)) for m in (a, b)]
+    for image in images:
+        image.SetSpacing(SPACING[::-1])
+    directed = []
+    edges = [sitk.LabelContour(i, fullyConnected=False) for i in images]
+    for here, there in (edges, edges[::-1]):
+        field = sitk.SignedMaurerDistanceMap(
+            there, squaredDistance=False, useImageSpacing=True, insideIsPositive=False
+        )
+        at = np.abs(sitk.GetArrayFromImage(field))[sitk.GetArrayFromImage(here) > 0]
+        directed.append(at)
+    assert mean == pytest.approx(np.concatenate(directed).mean(), rel=1e-5)
+    assert far == pytest.approx(max(np.percentile(d, 95) for d in directed), rel=1e-5)
+    # A sheet and the same sheet three slices on: every distance is 3 x 4 mm.
+    sheet = np.zeros(shape, bool)
+    sheet[2, 5:20, 5:20] = True
+    assert surface_distances(sheet, np.roll(sheet, 3, axis=0), SPACING) == (12.0, 12.0)
+    assert surface_distances(a, a, SPACING) == (0.0, 0.0)
+    assert all(math.isnan(v) for v in surface_distances(a, np.zeros_like(a), SPACING))
+
+
+def two_readings() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    a = np.zeros((4, 10, 12), np.uint8)
+    a[:, 2:6, 7:11] = Muscle.MULTIFIDUS_LEFT
+    a[:, 2:6, 1:5] = Muscle.MULTIFIDUS_RIGHT
+    b = a.copy()
+    b[1, 6, 7:11] = Muscle.MULTIFIDUS_LEFT  # B has one row more
+    b[2, 2:4, 1:5] = Muscle.ERECTOR_SPINAE_RIGHT  # another name
+    b[3, 5, 1:5] = 0  # one row less
+    return a, b
+
+
+def test_disagreement_map_and_its_slices() -> None:
+    found = disagreement_map(*two_readings())
+    assert np.bincount(found.ravel()).tolist() == [4 * 10 * 12 - 16, 4, 4, 8]
+    assert (found[1, 6, 7:11] == 2).all()
+    assert (found[3, 5, 1:5] == 1).all()
+    assert worst_slices(found) == [(2, 8), (1, 4), (3, 4)]
+
+
+def test_choosing_by_muscle_and_by_slices() -> None:
+    a, b = two_readings()
+    assert np.array_equal(choose([a, b], []).muscles, a)
+    made = choose([a, b], [parse_choice("multifidus_left=B")])
+    assert np.array_equal(made.muscles == Muscle.MULTIFIDUS_LEFT, b == Muscle.MULTIFIDUS_LEFT)
+    assert np.array_equal(made.muscles == Muscle.MULTIFIDUS_RIGHT, a == Muscle.MULTIFIDUS_RIGHT)
+    none = choose([a, b], [parse_choice("multifidus_left=B:2-3")])
+    assert np.array_equal(none.muscles, a)  # B's row lies in slice 1
+    clash = choose([a, b], [parse_choice("erector_spinae_right=B")])
+    assert clash.undecided == 8
+    assert not clash.muscles[2, 2:4, 1:5].any()
+    for text in ("nobody=A", "multifidus_left", "multifidus_left=C", "multifidus_left=A:2-9"):
+        with pytest.raises(BackfatError):
+            choose([a, b], [parse_choice(text)])
+
+
+def test_majority_and_staple() -> None:
+    a, b = two_readings()
+    two = majority([a, b])
+    assert np.array_equal(two.muscles, np.where(a == b, a, 0))
+    assert two.undecided == np.count_nonzero(a != b)
+    three = majority([a, b, a])
+    assert np.array_equal(three.muscles, a)
+    # Four readers make different mistakes about one truth; STAPLE finds it again.
+    rng = np.random.default_rng(5)
+    truth = np.zeros((5, 30, 40), np.uint8)
+    truth[:, 5:20, 22:36], truth[:, 5:20, 4:18] = Muscle.PSOAS_MAJOR_LEFT, Muscle.PSOAS_MAJOR_RIGHT
+    readers = []
+    for share in (0.02, 0.03, 0.03, 0.25):
+        wrong = rng.random(truth.shape) < share
+        readers.append(np.where(wrong & (truth > 0), np.uint8(0), truth))
+    found = staple(readers)
+    assert np.count_nonzero(found.muscles != truth) < np.count_nonzero(readers[0] != truth) / 5
+    assert not found.muscles[truth == 0].any()
+
+
+def test_tissue_of_a_consensus_keeps_hand_painted_marks() -> None:
+    a, b = two_readings()
+    tissue_a = np.where(a > 0, np.uint8(TissueCode.LEAN), 0).astype(np.uint8)
+    tissue_b = np.where(b > 0, np.uint8(TissueCode.FAT_BY_HAND), 0).astype(np.uint8)
+    made = choose([a, b], [parse_choice("multifidus_left=B")])
+    tissue = tissue_for(made.muscles, [(a, tissue_a), (b, tissue_b)])
+    assert (tissue[1, 6, 7:11] == TissueCode.FAT_BY_HAND).all()  # only B has it
+    assert (tissue[0, 2:6, 7:11] == TissueCode.LEAN).all()
+    assert np.array_equal(tissue > 0, made.muscles > 0)
+
+
+def test_a_good_mask_has_no_finding() -> None:
+    a, _ = two_readings()
+    assert check_labels(a, (a > 0).astype(np.uint8), SPACING, SpineRange("L1", "L3", 0, 3)) == []
+
+
+def test_each_fault_is_found_where_it_is() -> None:
+    def kinds(mask: NDArray[np.uint8], tissue: NDArray[np.uint8] | None = None) -> set[object]:
+        return {(f.kind, f.muscle, f.slices) for f in check_labels(mask, tissue, SPACING)}
+
+    good, _ = two_readings()
+    left, right = Muscle.MULTIFIDUS_LEFT, Muscle.MULTIFIDUS_RIGHT
+    island = good.copy()
+    island[0, 9, 10] = left
+    assert kinds(island) == {("island", left, (0,))}
+    part = good.copy()
+    part[0, 8:10, 7:11] = part[1, 8:10, 7:11] = left
+    assert kinds(part) == {("separate part", left, (0, 1))}
+    gap = good.copy()
+    gap[1][gap[1] == right] = 0
+    assert ("gap", right, (1,)) in kinds(gap)
+    empty = good.copy()
+    empty[2] = 0
+    assert ("unlabelled slice", None, (2,)) in kinds(empty)
+    hole = good.copy()
+    hole[3, 4, 9] = 0
+    assert kinds(hole) == {("hole", left, (3,))}
+    swapped = good.copy()
+    swapped[1] = swapped[1, :, ::-1]
+    assert ("side", left, (1,)) in kinds(swapped)
+    crossed = good.copy()
+    crossed[2, 5, 1:3] = left
+    assert ("side", left, (2,)) in kinds(crossed)
+    tissue = (good > 0).astype(np.uint8)
+    tissue[1, 8, 8] = TissueCode.FAT
+    assert kinds(good, tissue) == {("tissue outside", None, (1,))}
+    assert kinds(np.zeros_like(good)) == {("empty", None, ())}
+    levels = SpineRange("L1", "L2", 0, 3)
+    late = good.copy()
+    late[0] = 0
+    found = check_labels(late, None, SPACING, levels)
+    assert [(f.kind, f.slices) for f in found] == [("unlabelled slice", (0,))]
