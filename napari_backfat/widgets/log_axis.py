@@ -8,20 +8,33 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_backfat.widgets.risk_style import AI, NOW, ClickPicture
+
 _TICKS = (0.5, 0.7, 1.0, 1.4, 2.0)
-_NOW, _AI = QColor("#FFE14D"), QColor("#9FB4C7")
 
 
-class LogAxis(QWidget):
-    """Draws value and interval as a dot with whiskers, and the AI's value as a hollow dot."""
+class LogAxis(ClickPicture):
+    """Draws value and interval as a dot with whiskers, and the AI's value as a hollow dot.
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Owner.
+    color : QColor
+        Of dot and whiskers.
+    """
+
+    def __init__(self, parent: QWidget | None = None, color: QColor = NOW) -> None:
         super().__init__(parent)
+        self._color = color
         self._value: float | None = None
         self._interval: tuple[float, float] | None = None
         self._before: float | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip("Filled dot: present masks with 95 % interval. Hollow dot: the AI's masks.")
+        self.setToolTip(
+            "Filled dot: present masks with 95 % interval. Hollow dot: the AI's masks. "
+            "Click: source and arithmetic."
+        )
 
     def set_values(
         self, value: float | None, interval: tuple[float, float] | None, before: float | None
@@ -33,6 +46,10 @@ class LogAxis(QWidget):
     def sizeHint(self) -> QSize:
         """Return a flat strip."""
         return QSize(200, 34)
+
+    def key_at(self, x: float, y: float) -> str | None:
+        """Return the key of the relative odds."""
+        return "odds"
 
     def _x(self, ratio: float) -> float:
         low, high = math.log(_TICKS[0]), math.log(_TICKS[-1])
@@ -60,16 +77,16 @@ class LogAxis(QWidget):
                 QRectF(x - 20, line + 9, 40, 12), Qt.AlignmentFlag.AlignCenter, f"{tick:g}"
             )
         if self._interval is not None:
-            painter.setPen(QPen(_NOW, 3))
+            painter.setPen(QPen(self._color, 3))
             painter.drawLine(
                 QPointF(self._x(self._interval[0]), line), QPointF(self._x(self._interval[1]), line)
             )
         if self._before is not None:
-            painter.setPen(QPen(_AI, 2))
+            painter.setPen(QPen(AI, 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawEllipse(QPointF(self._x(self._before), line), 6, 6)
         if self._value is not None:
-            painter.setPen(QPen(_NOW, 1))
-            painter.setBrush(_NOW)
+            painter.setPen(QPen(self._color, 1))
+            painter.setBrush(self._color)
             painter.drawEllipse(QPointF(self._x(self._value), line), 4, 4)
         painter.end()

@@ -25,6 +25,7 @@ from napari_backfat.widgets.live_panel import LivePanel
 from napari_backfat.widgets.methods_desk import MethodsDesk
 from napari_backfat.widgets.patient_panel import PatientPanel
 from napari_backfat.widgets.plot_dock import PlotDock
+from napari_backfat.widgets.risk_desk import RiskDesk
 from napari_backfat.widgets.scheduler import QtScheduler
 from napari_backfat.widgets.segment_panel import SegmentPanel
 from napari_backfat.widgets.tools import Tools
@@ -90,6 +91,7 @@ class ReviewWidget(QWidget):
         self.methods = MethodsDesk(self.session, self.jobs, self, self.show_message)
         self.desk = CaseDesk(self.session, self.jobs, self.autosaver, Dialogs(self))
         self.exports = ExportDesk(self.session, self.jobs, self.desk)
+        self.risk = RiskDesk(self.session, lambda: self.desk.dialogs, self.live.risk, self)
         self._threshold_rest = QTimer(self)
         self._threshold_rest.setSingleShot(True)
         self._threshold_rest.setInterval(_THRESHOLD_REST_MS)
@@ -170,6 +172,7 @@ class ReviewWidget(QWidget):
         self.autosaver.failed.connect(self.show_message)
         self.desk.message.connect(self.show_message)
         self.exports.message.connect(self.show_message)
+        self.risk.message.connect(self.show_message)
         self.exports.done.connect(ai.set_idle)
         self.desk.saved.connect(lambda folder: ai.set_idle(f"Saved to {folder}"))
         self.jobs.cancelled.connect(lambda: ai.set_idle("Cancelled; nothing was changed."))
@@ -349,6 +352,7 @@ class ReviewWidget(QWidget):
         self.jobs.wait()
         self.autosaver.stop()
         self.scheduler.stop()
+        self.risk.stop()
         self.tools.release_keys()
         self.session.close()
         if self._watched is not None:
