@@ -88,7 +88,7 @@ class WhatIfPanel(QWidget):
             box.setRange(-1e6, 1e6)  # what lies outside is refused with a sentence, not clipped
             box.setSuffix(suffix)
             box.setKeyboardTracking(False)
-            box.setFixedWidth(150)
+            box.setFixedWidth(180)
             slider.setMinimumWidth(80)
             slider.valueChanged.connect(lambda value, n=name: self._on_slider(n, value))
             box.valueChanged.connect(lambda value, n=name: self._on_box(n, value))
