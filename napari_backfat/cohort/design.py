@@ -205,8 +205,14 @@ def make_design(
         raise BackfatError("The formula must keep its constant; take '- 1' or '+ 0' out.")
     values = np.asarray(matrix, float)
     if not np.isfinite(values).all():
-        bad = [str(n) for n, c in zip(matrix.columns, values.T, strict=True) if not np.isfinite(c).all()]
-        raise BackfatError(f"These inputs are not finite numbers for some people: {', '.join(bad)}.")
+        bad = [
+            str(n)
+            for n, c in zip(matrix.columns, values.T, strict=True)
+            if not np.isfinite(c).all()
+        ]
+        raise BackfatError(
+            f"These inputs are not finite numbers for some people: {', '.join(bad)}."
+        )
     site_codes, site_names = _sites(complete, site)
     return Design(
         values,
@@ -225,9 +231,7 @@ def make_design(
     )
 
 
-def group_statistics(
-    values: Any, groups: Any | None
-) -> dict[str, tuple[float, float]]:
+def group_statistics(values: Any, groups: Any | None) -> dict[str, tuple[float, float]]:
     """Return mean and SD (n - 1) per group, or of "all"."""
     x = np.asarray(values, float)
     key = np.full(x.size, "all") if groups is None else np.asarray(groups).astype(str)

@@ -89,7 +89,10 @@ def separated_columns(matrix: Array, outcome: Array, names: tuple[str, ...]) -> 
     signed = scaled * (2 * outcome - 1)[:, None]
     unique = np.unique(signed, axis=0)  # categories repeat: far fewer conditions
     found = linprog(
-        -signed.mean(axis=0), A_ub=-unique, b_ub=np.zeros(len(unique)), bounds=(-1, 1),
+        -signed.mean(axis=0),
+        A_ub=-unique,
+        b_ub=np.zeros(len(unique)),
+        bounds=(-1, 1),
         method="highs",
     )
     if found.x is None or -found.fun < _SEPARATED:

@@ -150,9 +150,7 @@ class Likelihood:
         p = expit(eta + sigma * u[self.site])
         return u, 1 + sigma**2 * self._sum(self.trials * p * (1 - p))
 
-    def _laplace(
-        self, eta: Array, sigma: float, u: Array, curvature: Array
-    ) -> tuple[float, Array]:
+    def _laplace(self, eta: Array, sigma: float, u: Array, curvature: Array) -> tuple[float, Array]:
         """One node, with the exact gradient: the modes and curvatures move with the parameters."""
         total = eta + sigma * u[self.site]
         p = expit(total)

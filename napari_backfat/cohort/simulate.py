@@ -109,9 +109,7 @@ def simulate(
     people = _people(n, rng, published_counts)
     people.insert(1, "site", [f"S{k + 1:02d}" for k in rng.integers(0, sites, n)])
     effects = dict(
-        zip(
-            (f"S{k + 1:02d}" for k in range(sites)), rng.normal(0, site_sd, sites), strict=True
-        )
+        zip((f"S{k + 1:02d}" for k in range(sites)), rng.normal(0, site_sd, sites), strict=True)
     )
     log_odds = linear_predictor(people, truth(site_sd)) + people["site"].map(effects).to_numpy()
     chance = expit(log_odds)

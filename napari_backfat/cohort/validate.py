@@ -225,9 +225,7 @@ def validate(
         _figure(apparent[k], own[:, k], other[:, k], own[:, k] if k == 0 else other[:, k])
         for k in range(3)
     ]
-    return Validation(
-        *figures, _bins(y, whole), _roc(y, whole), len(inside), unit, notes
-    )
+    return Validation(*figures, _bins(y, whole), _roc(y, whole), len(inside), unit, notes)
 
 
 def draw(
