@@ -106,7 +106,9 @@ def show(
     folder: Folder,
     state: Annotated[list[ShownState] | None, typer.Option(help="Only these states")] = None,
     reader: Annotated[str | None, typer.Option(help="Only what this reader took")] = None,
-    contains: Annotated[str | None, typer.Option(help="Only labels and notes with this")] = None,
+    contains: Annotated[
+        str | None, typer.Option(help="Only cases whose id, label or note has this")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line")] = False,
 ) -> None:
     """List the cases. While a case has readings to come, readers' notes stay hidden."""
@@ -266,7 +268,7 @@ def analyse(
 
 
 def _text(entry: Entry) -> str:
-    return " ".join([entry.label, entry.note, *(r.note for r in entry.readings.values())])
+    return " ".join([entry.id, entry.label, entry.note, *(r.note for r in entry.readings.values())])
 
 
 def _print(entries: list[Entry], wanted: int, total: int) -> None:

@@ -213,16 +213,19 @@ def _row(
     fat = [NAN if codes is None else _mean_percent(codes[box][m]) for m in masks]
     shares = [_fat_share(case.files.tissue[box][m]) for case, m in zip((a, b), masks, strict=True)]
     return Agreement(
-        name,
-        2 * common / sum(sizes),
-        mean,
-        far,
-        *volumes,
-        volumes[1] - volumes[0],
-        *fat,
-        fat[1] - fat[0],
-        *shares,
-        shares[1] - shares[0],
+        muscle=name,
+        dice=2 * common / sum(sizes),
+        mean_surface_mm=mean,
+        hausdorff95_mm=far,
+        volume_a_ml=volumes[0],
+        volume_b_ml=volumes[1],
+        volume_difference_ml=volumes[1] - volumes[0],
+        fat_a=fat[0],
+        fat_b=fat[1],
+        fat_difference=fat[1] - fat[0],
+        fat_share_a=shares[0],
+        fat_share_b=shares[1],
+        fat_share_difference=shares[1] - shares[0],
     )
 
 

@@ -159,17 +159,18 @@ def _crossed(muscles: NDArray[np.uint8], columns: NDArray[np.intp]) -> list[Find
         wrong = []
         for z, plane in enumerate(muscles):
             of_side = sides[plane]
-            other = np.count_nonzero(of_side == -sides[muscle], axis=0)
+            side = int(sides[muscle])
+            other = np.count_nonzero(of_side == -side, axis=0)
             own = np.count_nonzero((plane == muscle), axis=0)
-            rest = np.count_nonzero(of_side == sides[muscle], axis=0)
+            rest = np.count_nonzero(of_side == side, axis=0)
             if not (own.any() and other.any()):
                 continue
             middle = float(other @ columns) / int(other.sum())
             partner = float(rest @ columns) / int(rest.sum())
-            if (partner - middle) * sides[muscle] <= 0:
+            if (partner - middle) * side <= 0:
                 continue  # all of it swapped; told by the centres
-            beyond = columns < middle if sides[muscle] > 0 else columns > middle
-            if own[beyond].any():
+            reach = (columns - middle) * side
+            if np.any(own * (reach < 0)):
                 wrong.append(z)
         if wrong:
             where = tuple(wrong)

@@ -85,7 +85,8 @@ def find_cases(source: str | Path) -> tuple[list[Found], list[str]]:
     if not source.is_dir():
         raise BackfatError(f"There is no folder or CSV table {source}.")
     is_bids = (source / "dataset_description.json").is_file()
-    found, notes = [], []
+    found: list[Found] = []
+    notes: list[str] = []
     for place, folders, files in os.walk(source):
         here = Path(place)
         folders[:] = sorted(
