@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_backfat.io.atomic_folder import AtomicFolder, settled
+from napari_backfat.io.hold import refuse_if_held
 from napari_backfat.io.inputs import find_inputs, input_records
 from napari_backfat.io.journal import JOURNAL, journal_bytes, journal_record
 from napari_backfat.io.labels import (
@@ -144,9 +145,10 @@ def save_case(folder: str | Path, files: CaseFiles, scan: Scan) -> Path:
     Raises
     ------
     BackfatError
-        If the folder cannot be written or is in use.
+        If the folder cannot be written, is in use, or is open in another window.
     """
     folder = Path(folder)
+    refuse_if_held(folder, scan.reference.file_grid)
     reserved = _RESERVED & set(files.provenance)
     if reserved:
         raise ValueError(f"provenance must not name {sorted(reserved)}")

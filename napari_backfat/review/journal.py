@@ -135,6 +135,11 @@ class CaseJournal:
         self.records = folded(self.records)
         return list(self.records)
 
+    @property
+    def behind(self) -> bool:
+        """Whether a step that is not finished has changed, or may have taken back, something."""
+        return self._recheck or self._masks.history.is_open
+
     def catch_up(self, tool: str = "edit from outside") -> bool:
         """Compare everything with what the journal knows, and record what differs.
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.review.autosave import AutosaveClock, drop_recovery, recovery_folder
+from napari_backfat.review.autosave import AutosaveClock, recovery_folder
+from napari_backfat.review.recovery import Keeper
 from napari_backfat.widgets.jobs import JobRunner
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Autosaver(QObject):
         super().__init__(parent)
         self._session = session
         self._clock = AutosaveClock()
+        self.keeper = Keeper(session)
         self._jobs = JobRunner(self)
         self._jobs.failed.connect(self._on_failed)
         self._told = False
@@ -44,14 +46,20 @@ class Autosaver(QObject):
         self._clock = AutosaveClock()
 
     def _tick(self) -> None:
-        case = self._session.case
-        if case is None or self._jobs.busy or not self._clock.due(case, time.monotonic()):
+        self.keeper.tick()
+        problem = self.keeper.problem
+        if problem is not None:
+            self._on_failed(problem)
+        case, folder = self._session.case, self.keeper.folder
+        if case is None or folder is None or self._jobs.busy:
             return
-        job = self._session.save_job(recovery_folder(case.scan), self._session.snapshot())
+        if not self._clock.due(case, time.monotonic(), journaled=self.keeper.healthy):
+            return
+        job = self._session.save_job(folder, self._session.snapshot())
         self._jobs.start("Autosave", job, self._on_copied)
 
     def _on_copied(self, saved: tuple[str, int]) -> None:
-        self._told = False
+        self._told = self.keeper.problem is not None
         self._clock.copied(saved[1])
 
     def _on_failed(self, text: str) -> None:
@@ -66,8 +74,10 @@ class Autosaver(QObject):
             return
         self._give_up_running_copy()
         files, scan, _ = self._session.snapshot()
+        self.keeper.flush()
+        folder = self.keeper.folder or recovery_folder(scan)
         try:
-            for _step in self._session.save_job(recovery_folder(scan), (files, scan, 0)):
+            for _step in self._session.save_job(folder, (files, scan, 0)):
                 pass
         except BackfatError as error:
             self.failed.emit(str(error))
@@ -75,7 +85,7 @@ class Autosaver(QObject):
     def drop(self) -> None:
         """Remove the copy of the open case."""
         if self._session.case is not None and not self._jobs.busy:
-            drop_recovery(self._session.case.scan)
+            self.keeper.drop()
 
     def stop(self) -> None:
         """Write what is unsaved, then rest."""

@@ -17,6 +17,7 @@ from napari_backfat.io.scan import RolesNeeded
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
 from napari_backfat.review.autosave import find_recovery, put_aside
+from napari_backfat.review.recovery import restore_job
 from napari_backfat.review.session import Loaded, ReviewSession
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class CaseDesk(QObject):
         loaded = self._with_contrast(loaded)
         if not self._offer_recovery(loaded):
             self.session.accept_loaded(loaded)
-            self.message.emit(" ".join(loaded.notes))
+            self.message.emit(" ".join((*loaded.notes, *self.autosaver.keeper.notes)))
 
     def _with_contrast(self, loaded: Loaded) -> Loaded:
         """Ask what a single new image shows if neither its name nor its header says so."""
@@ -184,23 +185,21 @@ class CaseDesk(QObject):
             return False
         if not self.dialogs.yes(
             "Unsaved work was found",
-            f"There is unsaved work on this scan from {found.saved:%d %B %Y, %H:%M}. Restore it? "
+            f"There is unsaved work on {Path(loaded.scan.reference.source.path).name} from "
+            f"{found.saved:%d %B %Y, %H:%M}. {found.summary} Restore it? "
             f"If not, it is kept aside in {found.folder.parent}.",
         ):
             put_aside(found)
             return False
-        images = [v.source.path for v in loaded.scan.images]
-
-        def job() -> Generator[Progress, None, Loaded]:
-            return (yield from self.session.open_case_job(found.folder, images))
 
         def done(restored: Loaded) -> None:
-            case = self.session.accept_loaded(replace(restored, folder=loaded.folder))
+            case = self.session.accept_loaded(restored)
             case.revision += 1
             case.saved = False
-            self.message.emit("Unsaved work was restored; save it to keep it.")
+            notes = ("Unsaved work was restored; save it to keep it.", *restored.notes)
+            self.message.emit(" ".join((*notes, *self.autosaver.keeper.notes)))
 
-        self.jobs.start("Restoring unsaved work", job(), done)
+        self.jobs.start("Restoring unsaved work", restore_job(found, loaded), done)
         return True
 
     def ask_for_case(self) -> None:

@@ -14,8 +14,6 @@ from napari_backfat.review.autosave import find_recovery
 from tests.widgets.conftest import settle, wait_for
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.widgets.conftest import Bench
 
 
@@ -24,14 +22,12 @@ def _paint(bench: Bench) -> None:
     bench.stroke((5, 10), (5, 16))
 
 
-def test_a_pause_makes_a_copy_and_the_next_start_offers_it(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(autosave, "IDLE_S", 0.2)
+def test_a_stroke_is_kept_at_once_and_the_next_start_offers_it(bench: Bench) -> None:
     _paint(bench)
     scan = bench.case.scan
-    wait_for(lambda: find_recovery(scan) is not None)
-    settle(0.3)
+    wait_for((autosave.recovery_folder(scan) / autosave.LIVE).is_file)
+    assert bench.review.autosaver.keeper.flush()
+    assert find_recovery(scan) is None  # the window is open: nothing is lost
     painted = bench.case.masks.muscle.copy()
     # The program dies: nothing is saved, nothing is closed in order.
     bench.review.session.close()
