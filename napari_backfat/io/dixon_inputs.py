@@ -126,9 +126,7 @@ def from_fraction(
         "made from it."
     )
     record: dict[str, Any] = {"map": _name(volume), "scale": scale, "named": what, "because": why}
-    return dataclasses.replace(
-        made, notes=(*made.notes, note), origin={"fat_fraction_map": record}
-    )
+    return dataclasses.replace(made, notes=(*made.notes, note), origin={"fat_fraction_map": record})
 
 
 def fraction_of(volume: Volume) -> tuple[NDArray[np.float32], float, str]:

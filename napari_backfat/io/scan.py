@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from napari_backfat.io.dicom import read_series
 from napari_backfat.io.dicom_open import choose_series, is_dicom, role_at, series_at
+from napari_backfat.io.dixon_inputs import from_echoes, from_fraction
 from napari_backfat.io.formats import read_image
 from napari_backfat.io.naming import guess_contrast
 from napari_backfat.io.pairing import pair_loaded
+from napari_backfat.io.roles import Role, said_role, scan_kind
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast, Scan
 
@@ -18,8 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_FRACTIONS = (Contrast.FAT_FRACTION, Contrast.PDFF)
+_COMPANIONS = (
+    Contrast.IN_PHASE, Contrast.WATER, Contrast.T2W, Contrast.T1W, Contrast.FAT,
+    Contrast.OPPOSED_PHASE,
+)  # fmt: skip
+
+
 class RolesNeeded(BackfatError):
-    """Two images were given and their names do not say which is water and which is fat."""
+    """Several images were given, and their roles make no scan or are not all clear.
+
+    Attributes
+    ----------
+    paths : tuple of str
+        The images.
+    """
+
+    def __init__(self, message: str, paths: Sequence[str | Path] = ()) -> None:
+        super().__init__(message)
+        self.paths = tuple(str(p) for p in paths)
 
 
 def open_scan(
@@ -32,9 +51,10 @@ def open_scan(
     Parameters
     ----------
     paths : sequence of str or Path
-        One image, or several of which one is water and one is fat; in-phase and opposed-phase
-        images given along with them are left out. An image may be a DICOM folder, or
-        FOLDER#POSITION for one series of it. Of one DICOM folder alone, or of DICOM files, the
+        One image, or several: a fat-fraction map with or without other images, else one water
+        and one fat image, else one in-phase and one opposed-phase image, which are separated.
+        Images that are not needed are left out, which a note says. An image may be a DICOM
+        folder, or FOLDER#POSITION for one series of it. Of one DICOM folder alone, or of DICOM files, the
         only water and fat series of one place are taken, else the only series.
     contrasts : sequence of Contrast, optional
         What each image shows; UNKNOWN, or the argument left out, means: go by the file name or
@@ -66,24 +86,67 @@ def open_scan(
     given = contrasts if contrasts is not None else [Contrast.UNKNOWN] * len(files)
     if _is_dicom_set(files) and set(given) == {Contrast.UNKNOWN}:
         return _open_dicom(files, accept_mismatch)
-    roles = [
-        _guess(file) if role is Contrast.UNKNOWN else role
+    known = [
+        _said(file) if role is Contrast.UNKNOWN else _stated(role)
         for file, role in zip(files, given, strict=True)
     ]
-    if len(files) == 1:
+    roles = [role.contrast for role, _, _ in known]
+    scan = _scan_of(files, known, accept_mismatch)
+    if len(files) == 1 and roles[0] not in _FRACTIONS:
+        return scan
+    used = {str(v.source.path) for v in scan.read}
+    left_out = [f.name for f in files if str(f) not in used and f.name not in _names(used)]
+    notes = scan.notes
+    if left_out:
+        notes = (*notes, f"Not used for the numbers: {', '.join(left_out)}.")
+    record = [
+        {"image": f.name, "role": str(role), "evidence": evidence}
+        for f, (role, evidence, _) in zip(files, known, strict=True)
+    ]
+    return dataclasses.replace(scan, notes=notes, origin={"roles": record} | scan.origin)
+
+
+def _names(paths: set[str]) -> set[str]:
+    return {Path(p).name for p in paths}
+
+
+def _scan_of(
+    files: Sequence[Path], known: Sequence[tuple[Role, str, str]], accept_mismatch: bool
+) -> Scan:
+    """Read what the roles make."""
+    roles = [role.contrast for role, _, _ in known]
+    kind = scan_kind([role for role, _, _ in known])
+    unclear = any(role is Role.UNKNOWN for role, _, _ in known)
+    if len(files) == 1 and kind != "fat fraction":
         loaded = read_image(files[0], roles[0])
         return Scan((loaded.volume,), loaded.volume, loaded.notes)
-    water, fat = (_only(files, roles, role) for role in (Contrast.WATER, Contrast.FAT))
-    scan = pair_loaded(
+    if kind == "fat fraction":
+        place = next(k for k, role in enumerate(roles) if role in _FRACTIONS)
+        beside = next((c for c in _COMPANIONS if roles.count(c) == 1), None)
+        companion = None if beside is None else read_image(files[roles.index(beside)], beside)
+        reason = known[place][2] or (
+            "the user says that it is of several echoes" if roles[place] is Contrast.PDFF else ""
+        )
+        return from_fraction(
+            read_image(files[place], roles[place]),
+            companion,
+            multi_echo=reason,
+            accept_mismatch=accept_mismatch,
+        )
+    if kind == "echoes" and not unclear:
+        ip, op = (files[roles.index(c)] for c in (Contrast.IN_PHASE, Contrast.OPPOSED_PHASE))
+        return from_echoes(
+            read_image(ip, Contrast.IN_PHASE),
+            read_image(op, Contrast.OPPOSED_PHASE),
+            accept_mismatch,
+        )
+    given = [role for role, _, _ in known]
+    water, fat = (_only(files, given, role) for role in (Role.WATER, Role.FAT))
+    return pair_loaded(
         read_image(water, Contrast.WATER),
         read_image(fat, Contrast.FAT),
         accept_mismatch=accept_mismatch,
     )
-    left_out = [f.name for f in files if f not in (water, fat)]
-    if left_out:
-        note = f"Not used, because water and fat are there: {', '.join(left_out)}."
-        scan = dataclasses.replace(scan, notes=(*scan.notes, note))
-    return scan
 
 
 def _is_dicom_set(files: Sequence[Path]) -> bool:
@@ -103,17 +166,24 @@ def _open_dicom(files: Sequence[Path], accept_mismatch: bool) -> Scan:
     return scan
 
 
-def _guess(file: Path) -> Contrast:
-    if not is_dicom(file):
-        return guess_contrast(file)
-    role = role_at(file)
-    return guess_contrast(file) if role is Contrast.UNKNOWN else role
+def _said(file: Path) -> tuple[Role, str, str]:
+    """Return role, evidence and multi-echo reason by what name, header and sidecar say."""
+    contrast = role_at(file) if is_dicom(file) else guess_contrast(file)
+    role, evidence, multi = said_role(file)
+    if role is Role.UNKNOWN and contrast is not Contrast.UNKNOWN:
+        return _stated(contrast)[0], "file name", ""
+    return role, evidence, multi
 
 
-def _only(files: Sequence[Path], roles: Sequence[Contrast], role: Contrast) -> Path:
+def _stated(contrast: Contrast) -> tuple[Role, str, str]:
+    role = next((r for r in Role if r.contrast is contrast), Role.UNKNOWN)
+    return role, "stated", ""
+
+
+def _only(files: Sequence[Path], roles: Sequence[Role], role: Role) -> Path:
     """Return the one file of a role among several whose roles are all known."""
     matching = [f for f, r in zip(files, roles, strict=True) if r is role]
-    unknown = [f.name for f, r in zip(files, roles, strict=True) if r is Contrast.UNKNOWN]
+    unknown = [f.name for f, r in zip(files, roles, strict=True) if r is Role.UNKNOWN]
     if len(matching) == 1 and not unknown:
         return matching[0]
     names = ", ".join(f.name for f in files)
@@ -124,5 +194,6 @@ def _only(files: Sequence[Path], roles: Sequence[Contrast], role: Contrast) -> P
     else:
         problem = f"there is no {role.value} image among {names}"
     raise RolesNeeded(
-        f"A Dixon scan needs one water and one fat image, and {problem}; say which is which."
+        f"A Dixon scan needs one water and one fat image, and {problem}; say which is which.",
+        files,
     )

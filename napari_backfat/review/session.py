@@ -373,6 +373,7 @@ class ReviewSession:
             "edits": self._provenance["edits_before"] + masks.edits,
             "fat_map": fat_record(masks.fat_map),
             "scan_notes": list(case.scan.notes),
+            "origin": case.scan.origin,
             "levels": case.levels.to_dict() if case.levels else None,
             "vertebrae": case.vertebrae.to_dict() if case.vertebrae else None,
             "ai": case.ai.provenance if case.ai else None,

@@ -10,9 +10,9 @@ import numpy as np
 from scipy import ndimage
 
 from napari_backfat.separate.swap_edges import (
+    plane_agreement,
     sharp_crossings,
     signed_fraction,
-    slice_agreement,
     traded_border,
 )
 from napari_backfat.separate.swap_regions import candidates, rim_and_core
@@ -24,7 +24,7 @@ _MAX_SLICES = 60  # looked at for edges within slices; more are thinned out even
 _SLICE_TURN = -0.25  # correlation between neighbouring slices below which they disagree
 _TOO_SHARP = 0.15  # share of sharp crossings above which edges tell nothing
 _RIM_WATER, _RIM_MARGIN = 0.3, 0.3
-_REGION_SHARE = 0.6  # of a region's border that must be a trade
+_REGION_SHARE = 0.72  # of a region's border that must be a trade
 _REGION_PAIRS = 40
 _REGION_ML = 0.5
 _MUSCLE_FAT = 0.75  # median fat fraction of muscles that no person's muscles reach together
@@ -133,7 +133,7 @@ def find_swaps(
             "can be told only from the muscles."
         )
     alarms: list[SwapAlarm] = []
-    agreement = slice_agreement(sign, body)
+    agreement = plane_agreement(sign, body)
     known = agreement[np.isfinite(agreement)]
     numbers["lowest_slice_agreement"] = float(known.min()) if known.size else float("nan")
     turned, unsure = _turned_slices(agreement, rims, sign, body, spacing_mm)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BODY_SHARE = 0.06  # of the 99th percentile of W + F
+_NOISE_SHARE = 0.15  # the most that is taken for noise
 _SURE = 0.6  # |2f - 1| of a voxel that is clearly water or clearly fat
 _JUMP = 0.75  # share of the whole change that lies between two neighbouring voxels
 _SAME_SIGNAL = 0.35  # largest relative difference of W + F across a trade
@@ -43,10 +44,13 @@ def signed_fraction(
     water, fat = np.clip(water, 0, None), np.clip(fat, 0, None)
     total = water + fat
     step = max(1, int(np.cbrt(total.size / 2_000_000)))
-    floor = _BODY_SHARE * float(np.percentile(total[::step, ::step, ::step], 99))
+    top = float(np.percentile(total[::step, ::step, ::step], 99))
     body = np.empty(total.shape, bool)
     for z, plane in enumerate(total):
-        body[z] = ndimage.uniform_filter(plane, 3) > max(floor, 1e-6)
+        smooth = ndimage.uniform_filter(plane, 3)
+        # Where there is air, its mean is 2.5 times the noise deviation.
+        noise = min(2 * float(np.percentile(smooth, 2)), _NOISE_SHARE * top)
+        body[z] = smooth > max(_BODY_SHARE * top, noise, 1e-6)
     sign = np.where(body, (fat - water) / np.maximum(total, np.float32(1e-6)), np.float32(0))
     return sign.astype(np.float32), body, total
 
@@ -83,21 +87,34 @@ def sharp_crossings(
     return sharp, crossings
 
 
-def slice_agreement(sign: NDArray[np.float32], body: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the correlation of 2f - 1 between each slice and the next, shape (Z - 1,).
+def plane_agreement(
+    sign: NDArray[np.float32], body: NDArray[np.bool_], axis: int = 0
+) -> NDArray[np.float64]:
+    """Return the correlation of 2f - 1 between each plane and the next along an axis.
 
-    About +0.5 to +1 in a normal scan, about as far below zero where one of the two slices has
-    water and fat exchanged; NaN where two slices have too little in common.
+    Parameters
+    ----------
+    sign, body : ndarray, shape (Z, Y, X)
+        As `signed_fraction` returns them.
+    axis : int
+        0 compares slices, 1 coronal and 2 sagittal planes.
+
+    Returns
+    -------
+    ndarray, shape (n - 1,), float64
+        About +0.5 to +1 in a normal scan, about as far below zero where one of the two planes has
+        water and fat exchanged; NaN where two planes have too little in common.
     """
+    sign, body = np.moveaxis(sign, axis, 0), np.moveaxis(body, axis, 0)
     agreement = np.full(max(len(sign) - 1, 0), np.nan)
-    for z in range(len(agreement)):
-        both = body[z] & body[z + 1]
+    for k in range(len(agreement)):
+        both = body[k] & body[k + 1]
         if both.sum() < 200:
             continue
-        a, b = sign[z][both], sign[z + 1][both]
+        a, b = sign[k][both], sign[k + 1][both]
         spread = float(a.std() * b.std())
         if spread > 0.05:
-            agreement[z] = float(((a - a.mean()) * (b - b.mean())).mean() / spread)
+            agreement[k] = float(((a - a.mean()) * (b - b.mean())).mean() / spread)
     return agreement
 
 

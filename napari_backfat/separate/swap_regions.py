@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
+from napari_backfat.separate.swap_edges import plane_agreement
 from napari_backfat.separate.swap_graph import exchanged_state
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 _RIM_MM = (3.0, 12.0)
 _CORE_MM = 24.0
 _SMOOTH_MM = 2.5  # narrower parts of a region are taken for chance
+_EVEN_MM = 5.0
+_TURN = -0.25  # correlation between neighbouring planes below which they disagree
 _LEAST_MM3 = 500.0
 _HALF = 0.25  # of the body in the slices concerned: beyond it, either part may be the wrong one
 
@@ -82,6 +86,19 @@ def candidates(
     hint : str
         A sentence on how the region was chosen; may be empty.
     """
+    for axis in (1, 2):
+        turns = np.flatnonzero(plane_agreement(sign[::step], body[::step], axis) < _TURN)
+        if turns.size:
+            region = np.zeros(body.shape, bool)
+            bounds = [0, *(int(t) + 1 for t in turns), body.shape[axis]]
+            for low, high in itertools.pairwise(bounds):
+                if bounds.index(low) % 2 == 0:
+                    np.moveaxis(region, axis, 0)[low:high] = True
+            if (region & body).sum() > 0.5 * body.sum():
+                region = ~region
+            found, hint = _side(region, body, sign, spacing_mm, step)
+            yield "one side of a plane", found, hint
+            return  # what the patches say is for the scan as it should be, after this one
     thin = (spacing_mm[0] * step, *spacing_mm[1:])
     state = exchanged_state(sign[::step], body[::step], total[::step], thin)
     smooth = max(1, round(_SMOOTH_MM / min(spacing_mm[1:])))
@@ -98,9 +115,19 @@ def candidates(
         region = np.repeat(found, step, axis=0)[: len(body)]
         rows = found.any(axis=(1, 2))
         if found.sum() > _HALF * float(area[rows].sum()):
+            region = np.repeat(_even(found, body[::step], spacing_mm), step, axis=0)[: len(body)]
             yield "one side of a plane", *_side(region, body, sign, spacing_mm, step)
         else:
             yield "region", region, ""
+
+
+def _even(
+    region: NDArray[np.bool_], body: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
+) -> NDArray[np.bool_]:
+    """Let the majority of the neighbourhood decide, within the body."""
+    sigma = (0.0, *(_EVEN_MM / mm for mm in spacing_mm[1:]))
+    share = ndimage.gaussian_filter((region & body).astype(np.float32), sigma)
+    return np.asarray(share > 0.5 * ndimage.gaussian_filter(body.astype(np.float32), sigma)) & body
 
 
 def _side(

@@ -1,0 +1,155 @@
+"""Which image is which: a table of roles with pictures, confidence and evidence, to be changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QIcon, QImage, QPixmap
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QHeaderView,
+    QLabel,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_backfat.io.roles import Role, scan_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_backfat.io.roles import RoleGuess
+
+_PICTURE = 72
+_MADE = {
+    "fat fraction": "The fat fraction map gives the fat fractions; another image gives the view.",
+    "water and fat": "Water and fat image are used as they are.",
+    "echoes": "Water and fat are computed from in- and opposed-phase; above 50 % fat this cannot "
+    "tell which is which, so fatty muscles read too low.",
+    "": "These roles make no scan yet: one water and one fat image, or one fat fraction map, or "
+    "one in-phase and one opposed-phase image are needed.",
+}
+
+
+class RoleDialog(QDialog):
+    """Table of the images of a scan with their roles.
+
+    Parameters
+    ----------
+    guesses : sequence of RoleGuess
+        What is known of each image.
+    pictures : sequence of ndarray, shape (height, width), uint8, or None
+        A slice of each image.
+    parent : QWidget, optional
+        Window it belongs to.
+
+    Attributes
+    ----------
+    choices : list of QComboBox
+        Role of each image.
+    table : QTableWidget
+        Picture and name, role, confidence, evidence.
+    """
+
+    def __init__(
+        self,
+        guesses: Sequence[RoleGuess],
+        pictures: Sequence[NDArray[np.uint8] | None] = (),
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Which image is which?")
+        self.resize(860, 420)
+        self._guesses = tuple(guesses)
+        self.choices: list[QComboBox] = []
+        self.table = QTableWidget(len(guesses), 4)
+        self.table.setHorizontalHeaderLabels(["Image", "Shows", "Confidence", "Evidence"])
+        self.table.setIconSize(QSize(_PICTURE, _PICTURE))
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setWordWrap(True)
+        for row, guess in enumerate(guesses):
+            name = QTableWidgetItem(Path(guess.path).name)
+            name.setToolTip(guess.path)
+            picture = pictures[row] if row < len(pictures) else None
+            if picture is not None:
+                name.setIcon(QIcon(_pixmap(picture)))
+            self.table.setItem(row, 0, name)
+            choice = QComboBox()
+            choice.addItems([str(role) for role in Role])
+            choice.setCurrentText(str(guess.role))
+            choice.setAccessibleName(f"Role of {Path(guess.path).name}")
+            choice.currentIndexChanged.connect(self._on_choice)
+            self.choices.append(choice)
+            self.table.setCellWidget(row, 1, choice)
+            sure = QTableWidgetItem(f"{100 * guess.confidence:.0f} %")
+            sure.setToolTip(
+                "Share of this role in the weighed evidence; not a measured probability"
+            )
+            self.table.setItem(row, 2, sure)
+            evidence = "\n".join(guess.evidence) or "nothing is said about it"
+            item = QTableWidgetItem(evidence)
+            item.setToolTip(evidence)
+            self.table.setItem(row, 3, item)
+            self.table.setRowHeight(row, _PICTURE + 8)
+        header = self.table.horizontalHeader()
+        if header is not None:
+            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+            header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
+        self.table.setVerticalHeaderLabels([str(n + 1) for n in range(len(guesses))])
+        self.made = QLabel()
+        self.made.setWordWrap(True)
+        self.buttons = QDialogButtonBox()
+        self.buttons.addButton(QDialogButtonBox.StandardButton.Open)
+        self.buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.made)
+        layout.addWidget(self.buttons)
+        self._on_choice()
+
+    @property
+    def roles(self) -> list[Role]:
+        """The roles as they are chosen now."""
+        return [Role(choice.currentText()) for choice in self.choices]
+
+    @property
+    def answer(self) -> tuple[RoleGuess, ...]:
+        """The guesses with the person's word where it differs."""
+        return tuple(
+            guess
+            if role is guess.role
+            else replace(
+                guess,
+                role=role,
+                confidence=1.0,
+                evidence=(f"chosen by the user (the program's guess: {guess.role})",),
+            )
+            for guess, role in zip(self._guesses, self.roles, strict=True)
+        )
+
+    def _on_choice(self) -> None:
+        kind = scan_kind(self.roles)
+        self.made.setText(_MADE[kind])
+        opener = self.buttons.button(QDialogButtonBox.StandardButton.Open)
+        if opener is not None:
+            opener.setEnabled(bool(kind))
+
+
+def _pixmap(picture: NDArray[np.uint8]) -> QPixmap:
+    height, width = picture.shape
+    image = QImage(picture.tobytes(), width, height, width, QImage.Format.Format_Grayscale8)
+    return QPixmap.fromImage(image.copy()).scaled(
+        _PICTURE, _PICTURE, Qt.AspectRatioMode.KeepAspectRatio
+    )
