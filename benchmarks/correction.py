@@ -89,6 +89,14 @@ class Oracle:
         tight = tight_box(true > 0)
         assert tight is not None
         _, self._rows, self._columns = wider(tight, 40.0, spacing, true.shape)
+        self._depths: dict[tuple[int, int], NDArray[np.float64]] = {}
+
+    def _depth(self, z: int, label: int) -> NDArray[np.float64]:
+        """Return how far each voxel of a label lies from everything else in its slice, mm."""
+        if (z, label) not in self._depths:
+            where = self.true[z, self._rows, self._columns] == label
+            self._depths[z, label] = ndimage.distance_transform_edt(where, sampling=self._plane)
+        return self._depths[z, label]
 
     def best(self, plane: NDArray[np.uint8], z: int) -> tuple[int, int, float, object] | None:
         """Return (gain, label, width, centres) of the most useful stroke of a slice."""
@@ -96,8 +104,12 @@ class Oracle:
         wrong = plane[self._rows, self._columns] != true
         found: tuple[int, int, float, object] | None = None
         for label in np.unique(true[wrong]):
-            todo = wrong & (true == label)
-            depth = ndimage.distance_transform_edt(true == label, sampling=self._plane)
+            everything = wrong & (true == label)
+            tight = tight_box(everything[None])
+            assert tight is not None
+            near_by = wider(tight, max(self._widths), (1.0, *self._plane), (1, *true.shape))[1:]
+            todo = everything[near_by]
+            depth = self._depth(z, int(label))[near_by]
             for width in self._widths:
                 radius = width / 2 * (1 + 1e-6)
                 centres = depth > radius  # a disc of this radius spoils nothing
@@ -114,7 +126,10 @@ class Oracle:
                     covered = ndimage.distance_transform_edt(~path, sampling=self._plane) <= radius
                     gain = int((covered & todo).sum())
                     if found is None or gain > found[0]:
-                        offset = (self._rows.start, self._columns.start)
+                        offset = (
+                            self._rows.start + near_by[0].start,
+                            self._columns.start + near_by[1].start,
+                        )
                         found = gain, int(label), width, np.argwhere(path) + offset
         return found
 

@@ -36,6 +36,7 @@ def redraw(
     points: NDArray[np.floating[Any]],
     pair: tuple[int, int],
     guide: NDArray[np.uint8] | None = None,
+    side: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """Make a drawn line the border between two muscles.
 
@@ -53,6 +54,8 @@ def redraw(
     guide : ndarray, optional
         Slice that decides which side is whose; default `plane` itself. The slice that was drawn on
         decides for its neighbours.
+    side : ndarray of bool, optional
+        `side_of` the line, where it is known already.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def redraw(
         A new slice; voxels outside the two muscles are the same.
     """
     one, other = pair
-    side = _side(plane.shape, points)
+    side = side_of(plane.shape, points) if side is None else side
     seen = plane if guide is None else guide
     counts = [
         [int(np.count_nonzero((seen == label) & half)) for half in (side, ~side)] for label in pair
@@ -117,8 +120,21 @@ def _passed(
     return row[inside], column[inside]
 
 
-def _side(shape: tuple[int, ...], points: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    """Return which voxels lie on one side of the lengthened line."""
+def side_of(shape: tuple[int, ...], points: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Return which voxels of a slice lie on one side of the lengthened line.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    points : ndarray, shape (n, 2), n >= 2
+        Corners of the line in voxel coordinates.
+
+    Raises
+    ------
+    ValueError
+        If the line ends where it begins.
+    """
     points = np.asarray(points, float)
     chord = points[-1] - points[0]
     length = float(np.hypot(*chord))

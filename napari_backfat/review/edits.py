@@ -197,8 +197,11 @@ class Edits:
                 "part to be cut off."
             )
         pair = (found[0], found[1] if len(found) > 1 else int(chosen))
+        if np.array_equal(points[0], points[-1]):
+            raise BackfatError("The line ends where it begins; draw it across the muscle.")
+        side = border.side_of(guide.shape, points)
         return self._planes(
-            plane, indices, "border", lambda p: border.redraw(p, points, pair, guide)
+            plane, indices, "border", lambda p: border.redraw(p, points, pair, guide, side)
         )
 
     def join(
