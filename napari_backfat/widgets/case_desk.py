@@ -202,6 +202,12 @@ class CaseDesk(QObject):
         self.jobs.start("Restoring unsaved work", restore_job(found, loaded), done)
         return True
 
+    def open_loaded(self, loaded: Loaded) -> None:
+        """Open what was read ahead."""
+        if self.may_leave_case():
+            self.message.emit("")
+            self._on_loaded(loaded)
+
     def ask_for_case(self) -> None:
         """Let the person choose a case folder and open it."""
         folder = self.dialogs.folder("Open a case folder")
