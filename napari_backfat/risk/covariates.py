@@ -82,7 +82,7 @@ class Covariates:
         plateau = absolute.age.plateau_years
         self._mean_age = float(np.minimum(ages, plateau) @ weight)
         self._female_share = share[Sex.FEMALE]
-        self._mean_condition = {
+        self._mean_condition: dict[str, float] = {
             c.key: sum(share[s] * c.prevalence[s] for s in Sex) for c in absolute.conditions
         }
         self._mean_activity = sum(
@@ -214,8 +214,8 @@ class Covariates:
         )
 
     def _mean_of(self, key: str) -> float:
-        means = {"age": self._mean_age, "sex": self._female_share}
-        return means[key] if key in means else self._mean_condition[key]
+        means = {"age": self._mean_age, "sex": self._female_share} | self._mean_condition
+        return means[key]
 
     def _linear(
         self,

@@ -74,7 +74,7 @@ class RiskDesk(QObject):
         self.errors.failed.connect(self.message)
         self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
         card.asked.connect(self.explain)
-        card.details_clicked.connect(self.show)
+        card.details_clicked.connect(lambda: self.show())
         session.opened.connect(self._on_opened)
         session.closing.connect(self._on_closing)
 

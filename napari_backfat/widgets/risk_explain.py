@@ -33,7 +33,7 @@ class ExplanationWindow(QDialog):
         copy = QPushButton("Copy")
         copy.clicked.connect(self.copy)
         close = QPushButton("Close")
-        close.clicked.connect(self.close)
+        close.clicked.connect(self.accept)
         buttons = QHBoxLayout()
         buttons.addWidget(copy)
         buttons.addStretch(1)

@@ -103,7 +103,7 @@ class EstimateWindow(QWidget):
         top.addWidget(self.load)
         top.addWidget(self.message, 1)
         left = QVBoxLayout()
-        left.addWidget(heading("Approximate probability: of 100 people like this one"))
+        left.addWidget(heading("Approximately, of 100 such people"))
         left.addWidget(self.probability)
         left.addWidget(self.icons, 1)
         left.addWidget(self.counts)
