@@ -232,7 +232,7 @@ def state_codes(
     """
     codes = joint_code(muscle, tissue)
     if former is None:
-        codes[muscle == 0] = 0
+        codes *= muscle != 0
         return codes
     mark = former % np.uint8(N_TISSUE_CODES)
     kept = np.where(mark >= HAND, mark, np.uint8(0))

@@ -23,6 +23,7 @@ from napari_backfat.model.journal import (
     pack_volume,
     state_codes,
 )
+from napari_backfat.model.ledger import joint_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -197,11 +198,15 @@ class CaseJournal:
         for z in range(0, depth, step):  # in parts that stay in the processor's cache
             part = slice(z, z + step)
             known = self._codes[part]
-            now = state_codes(masks.muscle[part], masks.tissue[part], known)
-            where = np.flatnonzero(now != known)
+            muscle, tissue = masks.muscle[part], masks.tissue[part]
+            # Remembered marks outside muscles differ here too; they are few and sorted out below.
+            where = np.flatnonzero(joint_code(muscle, tissue) != known)
             if where.size:
-                index.append(where + z * plane)
-                codes.append(now.ravel()[where])
+                former = known.ravel()[where]
+                now = state_codes(muscle.ravel()[where], tissue.ravel()[where], former)
+                real = now != former
+                index.append(where[real] + z * plane)
+                codes.append(now[real])
         return np.concatenate(index), np.concatenate(codes)
 
     def _note(
