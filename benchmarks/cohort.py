@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +42,7 @@ def records() -> Iterator[Record]:
         for row in found[-1]["rows"]:
             label = f"{cohorts} cohorts of {n}, {sites} sites: coverage of {row['name']}"
             yield compared(label, row["coverage"], "%", "nominal", 95.0)
-    print(table(found))
+    RESULT.with_suffix(".md").write_text(table(found) + "\n", "utf-8")
 
 
 def coverage(n: int, sites: int, cohorts: int, first_seed: int = 1000) -> dict[str, Any]:
@@ -111,6 +110,3 @@ def table(found: list[dict[str, Any]]) -> str:
     lines.append(f"| SD between sites | {found[0]['site_sd']:.3f} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
-
-if __name__ == "__main__":
-    sys.exit(print(table(json.loads(RESULT.read_text("utf-8")))))

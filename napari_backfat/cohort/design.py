@@ -167,12 +167,13 @@ def make_design(
         or no, no complete row, or an input that never varies.
     """
     from formulaic import Formula
+    from formulaic.errors import FormulaicError
 
     written = _written_out(formula, splines or {}, within)
     try:
         parsed = Formula(written)
         outcome_side, inputs_side = parsed.lhs, parsed.rhs
-    except (AttributeError, ValueError, SyntaxError) as error:
+    except (AttributeError, ValueError, SyntaxError, FormulaicError) as error:
         raise BackfatError(
             f"The formula '{formula}' cannot be read; write it like 'chronic_back_pain ~ "
             "z(fat_ml) + age'."

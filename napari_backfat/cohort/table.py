@@ -89,17 +89,16 @@ def collect(folder: Path, more: Path | None = None) -> Generator[Progress, None,
     for number, place in enumerate(places):
         yield Progress(number / len(places), place.name)
         try:
+            joined = extra.of(place) if extra is not None else {}
             row, hashes, remarks = _row(place)
             first = images.setdefault(hashes, place)
             if first is not place:
                 raise BackfatError(f"the same images as {first.relative_to(folder)}")
-            if extra is not None:
-                row |= extra.of(place)
         except BackfatError as error:
             skipped.append(f"{place.relative_to(folder)}: {error}")
             continue
         notes += [f"{place.relative_to(folder)}: {text}" for text in remarks]
-        found.append((place, row))
+        found.append((place, row | joined))
     if extra is not None and extra.unused:
         notes.append(f"{more}: no case folder for {', '.join(extra.unused)}.")
     secrets.SystemRandom().shuffle(found)
