@@ -261,8 +261,8 @@ def _absolute(result: CohortFit, people: pd.DataFrame, within: bool) -> dict[str
     persons["sex"] = persons["sex"].map(spelled)
     for measure in _MUSCLE:
         scaling = next(v for k, v in design.scaling.items() if k.startswith(f"z({measure}"))
-        key = persons["sex"].astype(str) if within else pd.Series("all", index=persons.index)
-        persons[measure] = key.map({k: v[0] for k, v in scaling.items()})
+        group = persons["sex"].astype(str) if within else pd.Series("all", index=persons.index)
+        persons[measure] = group.map({k: v[0] for k, v in scaling.items()})
     rows = design.columns_for(persons)
     steps = rows[1:] - rows[0]
     shifts = steps @ fit.beta

@@ -191,7 +191,8 @@ def _curve(result: CohortFit, term: Term) -> str:
     """Odds ratio along a spline, everything else equal, against the median."""
     design, fit = result.design, result.fit
     values = design.people[term.variable].to_numpy(float)
-    grid = np.linspace(*np.percentile(values, [1, 99]), 60)
+    low, high = (float(np.percentile(values, share)) for share in (1, 99))
+    grid = np.linspace(low, high, 60)
     people = design.people.iloc[[0] * (grid.size + 1)].reset_index(drop=True)
     people[term.variable] = np.append(grid, np.median(values))
     rows = design.columns_for(people)

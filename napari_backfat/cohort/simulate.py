@@ -19,6 +19,8 @@ from napari_backfat.risk.files import shipped_model, shipped_references
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_backfat.risk.model_schema import ActivityGroup
+
     Array = NDArray[np.float64]
 
 STUDY_SIZE = 27_518
@@ -154,7 +156,7 @@ def truth(site_sd: float = SITE_SD) -> Truth:
     weights = weights / weights.sum()
     female = (everyone["sex"] == Sex.FEMALE.value).to_numpy()
     groups = [(everyone["activity"] == key).to_numpy() for key in GROUPS]
-    counts = {g.key: g for g in model.population.activity}
+    counts: dict[str, ActivityGroup] = {g.key: g for g in model.population.activity}
     women = model.population.sexes[Sex.FEMALE]
 
     def misfit(x: Array) -> list[float]:
@@ -249,7 +251,7 @@ def _conditions(
 ) -> dict[str, NDArray[np.int_]]:
     absolute = shipped_model("nako-hybrid").absolute
     assert absolute is not None
-    found = {}
+    found: dict[str, NDArray[np.int_]] = {}
     for condition in absolute.conditions:
         chance = np.empty(age.size)
         for key in Sex:

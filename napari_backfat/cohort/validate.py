@@ -219,13 +219,15 @@ def validate(
     if len(inside) < resamples:
         notes.append(f"{resamples - len(inside)} of {resamples} resamples could not be fitted.")
     own, other = np.array(inside), np.array(outside)
-    figures = [
+    discrimination, slope, level = (
         # Discrimination varies with the people drawn; calibration of a refitted model in its own
         # resample is perfect by construction, so its spread is read from the cohort.
         _figure(apparent[k], own[:, k], other[:, k], own[:, k] if k == 0 else other[:, k])
         for k in range(3)
-    ]
-    return Validation(*figures, _bins(y, whole), _roc(y, whole), len(inside), unit, notes)
+    )
+    return Validation(
+        discrimination, slope, level, _bins(y, whole), _roc(y, whole), len(inside), unit, notes
+    )
 
 
 def draw(
