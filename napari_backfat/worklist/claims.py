@@ -165,6 +165,11 @@ def candidates(
     return [entry for _, _, entry in sorted(ranked, key=lambda r: r[:2])]
 
 
+def preview(worklist: Worklist, entry: Entry, reader: str) -> Claim:
+    """Return what `claim` would give a reader for a case, without taking it; its token is empty."""
+    return _claim(worklist, entry, checked_reader(reader), "")
+
+
 def renew(worklist: Worklist, held: Claim, seconds: float = 0.0) -> None:
     """Show a sign of life and add time spent.
 

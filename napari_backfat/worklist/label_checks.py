@@ -180,7 +180,7 @@ def _crossed(muscles: NDArray[np.uint8], columns: NDArray[np.intp]) -> list[Find
 
 
 def _slices(muscles: NDArray[np.uint8], levels: SpineRange | None) -> list[Finding]:
-    labelled = muscles.any(axis=(1, 2))
+    labelled: NDArray[np.bool_] = np.any(muscles, axis=(1, 2))
     if levels is not None:
         wanted = np.arange(levels.first_slice, levels.last_slice + 1)
         what = "of the measured levels"

@@ -1,0 +1,358 @@
+"""The worklist beside the review: which case is next, how each stands, and the reader's word."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QSettings, Qt, QTimer
+from qtpy.QtGui import QBrush, QColor
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QDockWidget,
+    QFileDialog,
+    QGridLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QMainWindow,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.progress import Progress
+from napari_backfat.widgets.jobs import JobRunner
+from napari_backfat.widgets.opening import open_review_in
+from napari_backfat.widgets.worklist_desk import WorklistDesk
+from napari_backfat.worklist.entry import ReadingState, State, checked_reader
+from napari_backfat.worklist.store import Worklist
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import napari.viewer
+
+    from napari_backfat.worklist.entry import Entry
+
+    Read = tuple[list[Entry], list[str]]
+
+# Background and text of a state; the word stands in the cell too.
+COLORS = {
+    State.NEW: ("#5A5A5A", "#FFFFFF"),
+    State.AI_DONE: ("#56B4E9", "#000000"),
+    State.IN_REVIEW: ("#E69F00", "#000000"),
+    State.DONE: ("#009E73", "#FFFFFF"),
+    State.FLAGGED: ("#D55E00", "#FFFFFF"),
+}
+_REFRESH_MS, _TICK_MS = 15_000, 1_000
+_COLUMNS = ("Case", "State", "AI", "Readers", "Min", "Note")
+
+
+class WorklistPanel(QWidget):
+    """List of cases with filters, notes and time, and buttons for the reader's word.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The window; the review is opened in it.
+
+    Attributes
+    ----------
+    desk : WorklistDesk
+        Takes, opens and ends readings.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.setObjectName("backfat_worklist")
+        self.worklist: Worklist | None = None
+        self._shown: list[Entry] = []
+        self._entries: list[Entry] = []
+        self._placed = False
+        self._looking = JobRunner(self)
+        self.desk = WorklistDesk(open_review_in(viewer), self)
+        self._compose()
+        self._connect()
+        self.desk.review.tools.bind_keys(
+            {"F2": self.mark_done, "F3": self.flag, "F4": self.open_next}
+        )
+        self._refresh = QTimer(self)
+        self._refresh.setInterval(_REFRESH_MS)
+        self._refresh.timeout.connect(self.look)
+        self._tick = QTimer(self)
+        self._tick.setInterval(_TICK_MS)
+        self._tick.timeout.connect(self._on_tick)
+        self._ticked = time.monotonic()
+        self._tick.start()
+
+    # ------------------------------------------------------------------ building
+
+    def _compose(self) -> None:
+        self.choose = QPushButton("Worklist…")
+        self.choose.setToolTip("Open the folder of a worklist (docs/worklist.md)")
+        self.reader = QLineEdit()
+        self.reader.setPlaceholderText("Your name")
+        self.reader.setToolTip("Your readings are filed under this name: a-z, digits, . - _")
+        settings = QSettings("napari-backfat", "worklist")
+        self.reader.setText(str(settings.value("reader") or _login()))
+        self.filter = QComboBox()
+        self.filter.addItem("All states", None)
+        for state in State:
+            self.filter.addItem(state.value.capitalize(), state)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Find in case or note")
+        self.mine = QCheckBox("Mine")
+        self.mine.setToolTip("Only cases that you have taken")
+        self.table = QTableWidget(0, len(_COLUMNS))
+        self.table.setHorizontalHeaderLabels(list(_COLUMNS))
+        self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setToolTip("Double-click takes a case and opens it")
+        vertical, header = self.table.verticalHeader(), self.table.horizontalHeader()
+        assert vertical is not None
+        assert header is not None
+        vertical.setVisible(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        self.next_case = QPushButton("Next case (F4)")
+        self.next_case.setToolTip("Take the next case that is free and open it")
+        self.done = QPushButton("Done (F2)")
+        self.done.setToolTip("Save the case, mark it done and open the next one")
+        self.flag_case = QPushButton("Flag (F3)")
+        self.flag_case.setToolTip("Save the case and mark it for somebody else to look at")
+        self.give_back = QPushButton("Give back")
+        self.give_back.setToolTip("Leave the case to others; what you saved stays in your folder")
+        self.note = QLineEdit()
+        self.note.setPlaceholderText("Your note on the open case; hidden from other readers")
+        self.status = QLabel("Open a worklist.")
+        self.status.setWordWrap(True)
+        top, buttons = QGridLayout(), QGridLayout()
+        for grid in (top, buttons):
+            grid.setSpacing(4)
+        top.addWidget(self.choose, 0, 0)
+        top.addWidget(self.reader, 0, 1, 1, 2)
+        top.addWidget(self.filter, 1, 0)
+        top.addWidget(self.search, 1, 1)
+        top.addWidget(self.mine, 1, 2)
+        for column, button in enumerate(
+            (self.next_case, self.done, self.flag_case, self.give_back)
+        ):
+            buttons.addWidget(button, 0, column)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addLayout(top)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.note)
+        layout.addLayout(buttons)
+        layout.addWidget(self.status)
+        self._update_buttons()
+
+    def _connect(self) -> None:
+        self.choose.clicked.connect(self._ask_for_worklist)
+        self.next_case.clicked.connect(self.open_next)
+        self.done.clicked.connect(self.mark_done)
+        self.flag_case.clicked.connect(self.flag)
+        self.give_back.clicked.connect(self.leave)
+        self.filter.currentIndexChanged.connect(self._fill)
+        self.search.textChanged.connect(self._fill)
+        self.mine.toggled.connect(self._fill)
+        self.reader.editingFinished.connect(self._on_reader)
+        self.table.cellDoubleClicked.connect(lambda row, _: self._open_row(row))
+        self.desk.changed.connect(self._on_changed)
+        self.desk.message.connect(self.status.setText)
+        self._looking.failed.connect(self.status.setText)
+
+    # ------------------------------------------------------------------ the list
+
+    def _ask_for_worklist(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Open a worklist")
+        if folder:
+            self.open_worklist(folder)
+
+    def open_worklist(self, folder: str) -> None:
+        """Show the worklist in a folder."""
+        try:
+            self.worklist = Worklist(folder)
+        except BackfatError as error:
+            self.status.setText(str(error))
+            return
+        self.desk.set_worklist(self.worklist)
+        self._refresh.start()
+        self._update_buttons()
+        self.look()
+
+    def look(self) -> None:
+        """Read the list again, in the background: a network folder may be slow."""
+        worklist = self.worklist
+        if worklist is None:
+            return
+
+        def job() -> Generator[Progress, None, Read]:
+            yield Progress(0.0, "Reading the worklist")
+            return worklist.read_all()
+
+        self._looking.start("Reading the worklist", job(), self._on_read)
+
+    def _on_read(self, read: Read) -> None:
+        self._entries, problems = read
+        self._fill()
+        if problems:
+            self.status.setText(problems[0])
+
+    def _fill(self, *_: Any) -> None:
+        """Show the cases that pass the filters; other readers' notes only when all are done."""
+        if self.worklist is None:
+            return
+        wanted = self.worklist.settings.readings
+        state, text = self.filter.currentData(), self.search.text().lower()
+        reader = self._reader_or_none()
+        seen = [e.seen_by(reader, wanted) for e in self._entries]
+        self._shown = [
+            e
+            for e in seen
+            if (state is None or e.state(wanted) is state)
+            and (not self.mine.isChecked() or reader in e.readings)
+            and text in f"{e.label} {_notes(e)}".lower()
+        ]
+        self.table.setRowCount(len(self._shown))
+        for row, entry in enumerate(self._shown):
+            now = entry.state(wanted)
+            readers = ", ".join(f"{n}: {r.state}" for n, r in sorted(entry.readings.items()))
+            minutes = sum(r.seconds for r in entry.readings.values()) / 60
+            cells = (entry.label, now.value, entry.ai.state.value, readers, f"{minutes:.1f}")
+            for column, cell in enumerate((*cells, _notes(entry))):
+                item = QTableWidgetItem(cell)
+                item.setToolTip(cell)
+                if column == 1:
+                    back, front = COLORS[now]
+                    item.setBackground(QBrush(QColor(back)))
+                    item.setForeground(QBrush(QColor(front)))
+                if self.desk.held is not None and entry.id == self.desk.held.entry_id:
+                    font = item.font()
+                    font.setBold(True)
+                    item.setFont(font)
+                self.table.setItem(row, column, item)
+
+    # ------------------------------------------------------------------ the reader's word
+
+    def open_next(self) -> None:
+        """Open the next case of the worklist."""
+        reader = self._checked_reader()
+        if reader is not None and self.worklist is not None:
+            self.desk.open_next(reader)
+
+    def _open_row(self, row: int) -> None:
+        reader = self._checked_reader()
+        if reader is not None and 0 <= row < len(self._shown):
+            self.desk.open_entry(self._shown[row].id, reader)
+
+    def mark_done(self) -> None:
+        """Save the case, mark it done and open the next one of the worklist."""
+        if self._end(ReadingState.DONE):
+            self.open_next()
+
+    def flag(self) -> None:
+        """Save the case and flag it for somebody else."""
+        self._end(ReadingState.FLAGGED)
+
+    def leave(self) -> None:
+        """Give the case back; what was saved stays."""
+        self._end(ReadingState.GIVEN_BACK)
+
+    def _end(self, state: ReadingState) -> bool:
+        return self.desk.end(state, self.note.text())
+
+    def _on_changed(self) -> None:
+        reading = self.desk.reading()
+        self.note.setText(reading.note if reading is not None else "")
+        self._update_buttons()
+        self.look()
+
+    def _update_buttons(self) -> None:
+        held = self.desk.held is not None
+        for widget in (self.done, self.flag_case, self.give_back, self.note):
+            widget.setEnabled(held)
+        self.next_case.setEnabled(self.worklist is not None)
+        self.reader.setEnabled(not held)
+
+    def _on_reader(self) -> None:
+        if self._checked_reader() is not None:
+            QSettings("napari-backfat", "worklist").setValue("reader", self.reader.text())
+            self._fill()
+
+    def _checked_reader(self) -> str | None:
+        try:
+            return checked_reader(self.reader.text())
+        except BackfatError as error:
+            self.status.setText(str(error))
+            return None
+
+    def _reader_or_none(self) -> str | None:
+        try:
+            return checked_reader(self.reader.text())
+        except BackfatError:
+            return None
+
+    # ------------------------------------------------------------------ time
+
+    def _on_tick(self) -> None:
+        """Count time while the program is in front; a pause of the computer does not count."""
+        passed, self._ticked = time.monotonic() - self._ticked, time.monotonic()
+        if self.desk.held is None:
+            return
+        in_front = QApplication.applicationState() == Qt.ApplicationState.ApplicationActive
+        self.desk.spend(min(passed, 5.0) if in_front else 0.0)
+        minutes, seconds = divmod(int(self.desk.total_seconds), 60)
+        self.status.setText(f"{self.desk.label}: {minutes}:{seconds:02d} min")
+
+    def showEvent(self, event: Any) -> None:
+        """Become a tab of the review's dock the first time: below each other both are too low."""
+        super().showEvent(event)
+        if not self._placed:
+            self._placed = True
+            QTimer.singleShot(0, self._place)
+
+    def _place(self) -> None:
+        docks = [_dock_of(self.desk.review), _dock_of(self)]
+        window = self.window()
+        if isinstance(window, QMainWindow) and docks[0] is not None and docks[1] is not None:
+            window.tabifyDockWidget(docks[0], docks[1])
+            docks[1].raise_()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Let go of the case when napari destroys the dock."""
+        if event is not None and event.type() == QEvent.Type.DeferredDelete:
+            self._refresh.stop()
+            self._tick.stop()
+            self.desk.close()
+            self._looking.cancel()
+            self._looking.wait()
+        return bool(super().event(event))
+
+
+def _dock_of(widget: QWidget) -> QDockWidget | None:
+    parent = widget.parent()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parent()
+    return parent
+
+
+def _notes(entry: Entry) -> str:
+    notes = [entry.note, entry.ai.problem, *(r.note for r in entry.readings.values())]
+    return " | ".join(n for n in notes if n)
+
+
+def _login() -> str:
+    """Propose the name of the account, where it can be a reader's name."""
+    try:
+        return checked_reader(getpass.getuser())
+    except (BackfatError, OSError, KeyError):
+        return ""
