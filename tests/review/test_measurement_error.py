@@ -112,7 +112,7 @@ def test_between_two_passes_the_deviation_follows_the_volume(session: ReviewSess
     )
     session.include_mask_error()
     after = [z.measured_sd_ml for z in case.risk.z_scores]
-    assert after == pytest.approx([scale * b for b in before], rel=0.3)
+    assert after == pytest.approx([scale * b for b in before], rel=0.4)
     assert after != [scale * b for b in before]
 
 
