@@ -65,6 +65,7 @@ class Keeper:
         self._writer: JournalWriter | None = None
         self._facts_due = False
         self._ai: NDArray[np.uint8] | None = None
+        self._exchanged: NDArray[np.bool_] | None = None
         session.opened.connect(self._on_opened)
         session.closing.connect(self._on_closing)
 
@@ -87,7 +88,8 @@ class Keeper:
             return
         if journal.behind:
             journal.catch_up("unfinished step")
-        if self._facts_due and not case.saved:
+        exchanged = case.scan.exchanged is not self._exchanged
+        if (self._facts_due or exchanged) and not case.saved:
             self._facts_due = False
             if self._writer is None or self._writer.problem is not None:
                 self._start()
@@ -119,7 +121,7 @@ class Keeper:
         assert journal is not None
         self._place, self.folder = free_place(case.scan)
         journal.sink = self._on_record
-        self._facts_due, self._ai = False, None
+        self._facts_due, self._ai, self._exchanged = False, None, case.scan.exchanged
         for name in _FACT_EVENTS:
             getattr(case.events, name).connect(self._on_fact)
         case.events.saved.connect(self._on_saved)
@@ -209,13 +211,19 @@ class Keeper:
             parts = {"muscle": pack_volume(self._ai), "tissue": pack_volume(case.ai.tissue)}
             records.append(make_record(Entry(kind="ai", time=now(), tool="AI result"), parts))
         entry = Entry(kind="facts", time=now(), tool="patient and levels", facts=facts)
-        return [*records, make_record(entry, {})]
+        self._exchanged = case.scan.exchanged
+        parts = {}
+        if self._exchanged is not None:
+            parts["exchanged"] = pack_volume(self._exchanged.astype(np.uint8))
+        return [*records, make_record(entry, parts)]
 
 
 # ---------------------------------------------------------------------- after a crash
 
 
-def restored_files(path: Path) -> tuple[CaseFiles, tuple[str, ...]]:
+def restored_files(
+    path: Path,
+) -> tuple[CaseFiles, NDArray[np.bool_] | None, tuple[str, ...]]:
     """Return the unsaved case that a recovery journal leads to.
 
     Parameters
@@ -227,6 +235,8 @@ def restored_files(path: Path) -> tuple[CaseFiles, tuple[str, ...]]:
     -------
     files : CaseFiles
         Without table and estimate, which follow from the masks.
+    exchanged : ndarray, shape (Z, Y, X), bool, or None
+        Where water and fat are exchanged against the files.
     notes : tuple of str
         What could not be restored.
 
@@ -243,8 +253,12 @@ def restored_files(path: Path) -> tuple[CaseFiles, tuple[str, ...]]:
     shape = state.codes.shape
     facts: dict[str, Any] = {}
     ai: Record | None = None
+    exchanged: NDArray[np.bool_] | None = None
     for record in read.records:
-        facts = record.entry.facts or facts
+        if record.entry.kind == "facts":
+            facts, data = record.entry.facts or facts, record.part("exchanged")
+            grid = (shape[0], shape[1], shape[2])
+            exchanged = None if data is None else unpack_volume(data, grid) > 0
         ai = record if record.entry.kind == "ai" else ai
     known = {f.name for f in fields(CaseFiles)} - _NO_FACTS - {"muscles", "tissue"}
     facts = {name: value for name, value in facts.items() if name in known}
@@ -273,7 +287,7 @@ def restored_files(path: Path) -> tuple[CaseFiles, tuple[str, ...]]:
         journal=journal_bytes(public),
         **facts,
     )
-    return files, () if read.problem is None else (read.problem,)
+    return files, exchanged, () if read.problem is None else (read.problem,)
 
 
 def restore_job(found: Recovery, loaded: Loaded) -> Generator[Progress, None, Loaded]:
@@ -296,11 +310,17 @@ def restore_job(found: Recovery, loaded: Loaded) -> Generator[Progress, None, Lo
         restored = yield from ReviewSession.open_case_job(found.folder, images)
         return replace(restored, folder=loaded.folder)
     yield Progress(0.1, "Replaying unsaved work")
-    files, notes = restored_files(found.journal)
+    files, exchanged, notes = restored_files(found.journal)
     if files.muscles.shape != loaded.scan.geometry.shape:
         raise BackfatError("The unsaved work is on another grid than this scan; it is kept aside.")
     yield Progress(0.7, "Computing the fat map")
+    scan = loaded.scan
+    now_exchanged = scan.exchanged
+    if now_exchanged is not None:  # of the saved case, which was opened with it
+        exchanged = now_exchanged if exchanged is None else exchanged ^ now_exchanged
+    if exchanged is not None and exchanged.any():
+        scan = scan.with_exchanged(exchanged)
     places = (files.fat_muscles, files.ai_muscles, files.muscles)
     basis = next(place for place in places if place is not None)
-    fat_map = fat_map_of(loaded.scan, basis, files.provenance["fat_map"])
-    return Loaded(loaded.scan, fat_map, files, loaded.folder, notes)
+    fat_map = fat_map_of(scan, basis, files.provenance["fat_map"])
+    return Loaded(scan, fat_map, files, loaded.folder, notes)

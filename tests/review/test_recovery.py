@@ -21,6 +21,7 @@ from napari_backfat.model.levels import SpineRange
 from napari_backfat.model.masks import Author
 from napari_backfat.model.patient import Patient
 from napari_backfat.review.autosave import FOLDER_VARIABLE, LIVE, find_recovery, put_aside
+from napari_backfat.review.exchange import accept_exchange, exchange_job
 from napari_backfat.review.recovery import Keeper, restore_job
 from napari_backfat.review.session import ReviewSession, run_to_end
 from napari_backfat.segment import backend as backends
@@ -127,6 +128,23 @@ def test_a_fat_method_that_depends_on_muscles_comes_back(tmp_path: Path) -> None
     codes, tissue = case.masks.fat_map.codes.copy(), case.masks.tissue.copy()
     crash(session, keeper)
     _, again = restart(paths)
+    assert np.array_equal(again.masks.fat_map.codes, codes)
+    assert np.array_equal(again.masks.tissue, tissue)
+
+
+def test_exchanged_water_and_fat_come_back(tmp_path: Path) -> None:
+    paths = scan_files(tmp_path)
+    session, keeper, case = start(paths)
+    session.accept_segmentation(run_to_end(session.segment_job(device="cpu")))
+    region = np.zeros(SHAPE, bool)
+    region[2:4] = True
+    accept_exchange(case, run_to_end(exchange_job(case, region)))
+    edit(case, 2)
+    codes, tissue = case.masks.fat_map.codes.copy(), case.masks.tissue.copy()
+    crash(session, keeper)
+    _, again = restart(paths)
+    assert again.scan.exchanged is not None
+    assert np.array_equal(again.scan.exchanged, region)
     assert np.array_equal(again.masks.fat_map.codes, codes)
     assert np.array_equal(again.masks.tissue, tissue)
 
