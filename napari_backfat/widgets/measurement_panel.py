@@ -28,7 +28,7 @@ _NAME_COLUMN = 0
 _ASYMMETRY_COLUMN = 1 + 3 * len(MEASURES)
 _N_COLUMNS = _ASYMMETRY_COLUMN + 1
 _N_ROWS = _HEADER_ROWS + len(MUSCLES) + 1
-_ROW_PX = 20
+_ROW_PX = 19
 _SORTED = QColor("#F2B01E")
 # Blue and orange stay apart for colour-blind readers; the sign says the same.
 _MORE, _LESS = QColor("#E08A1E"), QColor("#4A9FE0")

@@ -132,7 +132,8 @@ def plain_plot(box: PlotField, panel: QWidget) -> pg.PlotItem:
     """
     item = pg.PlotItem(viewBox=box, enableMenu=False)
     item.hideButtons()
-    item.ctrlMenu.setParent(panel)
+    # With its window flags, or it would become a visible part of the panel.
+    item.ctrlMenu.setParent(panel, item.ctrlMenu.windowFlags())
     return item
 
 

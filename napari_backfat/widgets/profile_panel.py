@@ -109,7 +109,7 @@ class ProfilePanel(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgraph 
         self.setBackground(GROUND)
         self.setToolTip(_TIP)
         self.ci.layout.setContentsMargins(2, 2, 6, 2)
-        self.ci.layout.setHorizontalSpacing(5)
+        self.ci.layout.setHorizontalSpacing(14)
         self.ci.layout.setVerticalSpacing(0)
         self.plots: list[_Plot] = []
         self._profile: SliceProfile | None = None

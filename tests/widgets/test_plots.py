@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication, QDockWidget
+from qtpy.QtWidgets import QApplication, QDockWidget, QMenu
 
 from napari_backfat.model.anatomy import Muscle, MuscleGroup, Side
 from napari_backfat.model.vertebrae import VertebralLevels
@@ -80,6 +80,8 @@ def test_plots_are_a_tab_and_load_nothing_before_they_are_seen(bench: Bench) -> 
     assert bench.review.plots.profile is None
     _open(bench)
     assert bench.review.plots.profile is not None
+    # pyqtgraph makes a menu for every plot, which once lay over the curves.
+    assert not any(menu.isVisible() for menu in bench.review.plots.findChildren(QMenu))
 
 
 def test_the_plotting_library_is_not_loaded_at_start() -> None:
