@@ -74,7 +74,7 @@ class RiskDesk(QObject):
         self.errors.failed.connect(self.message)
         self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
         card.asked.connect(self.explain)
-        card.details_clicked.connect(lambda: self.show())
+        card.details_clicked.connect(self._on_details)
         session.opened.connect(self._on_opened)
         session.closing.connect(self._on_closing)
 
@@ -137,6 +137,9 @@ class RiskDesk(QObject):
         self.window.raise_()
         self.repaint_now()
         return self.window
+
+    def _on_details(self) -> None:
+        self.show()
 
     def explain(self, key: str) -> None:
         """Show where a number of the live strip comes from."""
