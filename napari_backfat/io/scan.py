@@ -54,8 +54,8 @@ def open_scan(
         One image, or several: a fat-fraction map with or without other images, else one water
         and one fat image, else one in-phase and one opposed-phase image, which are separated.
         Images that are not needed are left out, which a note says. An image may be a DICOM
-        folder, or FOLDER#POSITION for one series of it. Of one DICOM folder alone, or of DICOM files, the
-        only water and fat series of one place are taken, else the only series.
+        folder, or FOLDER#POSITION for one series of it. Of one DICOM folder alone, or of
+        DICOM files, the only water and fat series of one place are taken, else the only series.
     contrasts : sequence of Contrast, optional
         What each image shows; UNKNOWN, or the argument left out, means: go by the file name or
         the DICOM header.

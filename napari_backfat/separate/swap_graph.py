@@ -71,7 +71,7 @@ def exchanged_state(
 def _patches(
     sign: NDArray[np.float32], body: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.int32]:
-    """Return numbers of connected voxels of one tissue within one cell of one slice; 0 elsewhere."""
+    """Return the number of each patch: one tissue, one cell, one slice; 0 elsewhere."""
     depth, height, width = sign.shape
     rows = (np.arange(height) * spacing_mm[1] / _CELL_MM).astype(np.int32)
     columns = (np.arange(width) * spacing_mm[2] / _CELL_MM).astype(np.int32)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
+from skimage.morphology import convex_hull_image
 
-from napari_backfat.separate.swap_edges import plane_agreement
+from napari_backfat.separate.swap_edges import plane_agreement, traded_border
 from napari_backfat.separate.swap_graph import exchanged_state
 
 if TYPE_CHECKING:
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
 _RIM_MM = (3.0, 12.0)
 _CORE_MM = 24.0
+_ALL_BODY = 0.97  # of the picture: no skin is in it, only bowel gas and the like
 _SMOOTH_MM = 2.5  # narrower parts of a region are taken for chance
 _EVEN_MM = 5.0
 _TURN = -0.25  # correlation between neighbouring planes below which they disagree
 _LEAST_MM3 = 500.0
 _HALF = 0.25  # of the body in the slices concerned: beyond it, either part may be the wrong one
+
+_GUESS = "Which of the two sides is exchanged could not be told; the smaller is shown."
 
 
 def rim_and_core(
@@ -44,12 +48,12 @@ def rim_and_core(
     step = max(1, len(sign) // 40)
     floor = 0.1 * float(np.percentile(total[len(total) // 2], 99))
     for z in range(0, len(sign), step):
-        body = ndimage.binary_opening(ndimage.binary_fill_holes(total[z] > floor), iterations=2)
-        if not body.any() or body.all():
-            continue
+        body = np.pad(ndimage.binary_fill_holes(total[z] > floor), 20, mode="edge")
         # Padding repeats the edge: a body cut by the picture has no skin there.
-        padded = np.pad(body, 20, mode="edge")
-        depth = ndimage.distance_transform_edt(padded, sampling=spacing_mm[1:])[20:-20, 20:-20]
+        body = ndimage.binary_opening(body, iterations=2)
+        if body[20:-20, 20:-20].mean() > _ALL_BODY or not body.any():
+            continue
+        depth = ndimage.distance_transform_edt(body, sampling=spacing_mm[1:])[20:-20, 20:-20]
         ring = (depth > _RIM_MM[0]) & (depth <= _RIM_MM[1])
         core = depth > _CORE_MM
         if min(ring.sum(), core.sum()) >= 100:
@@ -115,10 +119,30 @@ def candidates(
         region = np.repeat(found, step, axis=0)[: len(body)]
         rows = found.any(axis=(1, 2))
         if found.sum() > _HALF * float(area[rows].sum()):
-            region = np.repeat(_even(found, body[::step], spacing_mm), step, axis=0)[: len(body)]
+            even = _even(found, body[::step], spacing_mm)
+            flat = _flat(even, sign[::step], body[::step], spacing_mm)
+            region = np.repeat(even if flat is None else flat, step, axis=0)[: len(body)]
             yield "one side of a plane", *_side(region, body, sign, spacing_mm, step)
         else:
-            yield "region", region, ""
+            yield "region", _best(region, sign, body), ""
+
+
+def _best(
+    region: NDArray[np.bool_], sign: NDArray[np.float32], body: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return the region or a rounder or slightly larger one, whose border is most of all a trade.
+
+    Patches that hold tissue of both states leave dents, which a convex outline closes.
+    """
+    hull = np.stack([convex_hull_image(p) if p.sum() > 8 else p for p in region])
+    disk = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], bool)
+    variants = [region, ndimage.binary_dilation(region, disk), hull]
+    variants += [ndimage.binary_dilation(hull, disk), ndimage.binary_erosion(hull, disk)]
+    scores = []
+    for variant in variants:
+        share, pairs, _ = traded_border(sign, body, variant)
+        scores.append(share if pairs >= 20 else 0.0)
+    return variants[int(np.argmax(scores))]
 
 
 def _even(
@@ -128,6 +152,43 @@ def _even(
     sigma = (0.0, *(_EVEN_MM / mm for mm in spacing_mm[1:]))
     share = ndimage.gaussian_filter((region & body).astype(np.float32), sigma)
     return np.asarray(share > 0.5 * ndimage.gaussian_filter(body.astype(np.float32), sigma)) & body
+
+
+def _flat(
+    region: NDArray[np.bool_],
+    sign: NDArray[np.float32],
+    body: NDArray[np.bool_],
+    spacing_mm: tuple[float, float, float],
+) -> NDArray[np.bool_] | None:
+    """Return the part of the body beyond the plane that fits a region best; None if none does."""
+    rows = np.flatnonzero(region.any(axis=(1, 2)))
+    some = rows[:: max(1, len(rows) // 8)]
+    places = np.argwhere(body[some])
+    known = region[some][tuple(places.T)]
+    if known.all() or not known.any():
+        return None
+    where = places[:, 1:] * np.array(spacing_mm[1:])
+    means = [where[known].mean(axis=0), where[~known].mean(axis=0)]
+    normal = np.linalg.solve(np.cov(where.T), means[0] - means[1])
+    angle = float(np.arctan2(normal[1], normal[0]))
+    y, x = (np.arange(n) * mm for n, mm in zip(body.shape[1:], spacing_mm[1:], strict=True))
+    best, score = None, 0.0
+    for turn in np.deg2rad((0, -4, 4, -8, 8, -14, 14, -20, 20)):
+        across = y[:, None] * np.cos(angle + turn) + x[None, :] * np.sin(angle + turn)
+        sides = np.sort(across[tuple(places[:, 1:].T)])
+        middle = float(sides[int((1 - known.mean()) * (len(sides) - 1))])
+        for shift in np.arange(-24.0, 25.0, float(min(spacing_mm[1:]))):
+            beyond = across > middle + shift
+            share, pairs, _ = traded_border(
+                sign[some], body[some], np.broadcast_to(beyond, body[some].shape)
+            )
+            if pairs >= 20 and share > score:
+                best, score = beyond, share
+    if best is None:
+        return None
+    flat = np.zeros(region.shape, bool)
+    flat[rows] = best
+    return flat
 
 
 def _side(
@@ -141,6 +202,8 @@ def _side(
     rows = np.flatnonzero(region.any(axis=(1, 2)))
     rest = np.zeros(region.shape, bool)
     rest[rows] = ~region[rows]
+    if body[rows].mean() > _ALL_BODY:
+        return region, _GUESS
     values: tuple[list[NDArray[np.float32]], ...] = ([], [])
     for z in rows[::step]:
         filled = np.pad(ndimage.binary_fill_holes(body[z]), 20, mode="edge")
@@ -155,4 +218,4 @@ def _side(
     if np.isfinite(one) and np.isfinite(two) and abs(one - two) > 0.4:
         hint = "On this side the layer under the skin is water, on the other it is fat."
         return (region if one < two else rest), hint
-    return region, "Which of the two sides is exchanged could not be told; the smaller is shown."
+    return region, _GUESS

@@ -19,10 +19,12 @@ from napari_backfat.model.volume import Contrast
 from napari_backfat.review.autosave import find_recovery, put_aside
 from napari_backfat.review.recovery import restore_job
 from napari_backfat.review.session import Loaded, ReviewSession
+from napari_backfat.widgets.role_question import ask_for_roles, with_roles
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from napari_backfat.io.roles import RoleGuess
     from napari_backfat.model.progress import Progress
     from napari_backfat.widgets.autosaver import Autosaver
     from napari_backfat.widgets.dialogs import Dialogs
@@ -43,6 +45,7 @@ class Request:
     files: tuple[str, ...]
     contrasts: Sequence[Contrast] | None = None
     accept_mismatch: bool = False
+    roles: tuple[RoleGuess, ...] = ()
 
 
 class CaseDesk(QObject):
@@ -99,8 +102,12 @@ class CaseDesk(QObject):
         paths: Sequence[str | Path],
         contrasts: Sequence[Contrast] | None = None,
         accept_mismatch: bool = False,
+        roles: tuple[RoleGuess, ...] = (),
     ) -> None:
-        """Open one image, or a water and a fat image; asks where something is not clear."""
+        """Open one image, or the images of a Dixon scan; asks where something is not clear.
+
+        `roles` is what the person saw and said of them; it goes into the record of the case.
+        """
         files = [str(p) for p in paths]
         if not self.may_leave_case():
             return
@@ -112,7 +119,7 @@ class CaseDesk(QObject):
                 "or fat partner. Open both, so that fat fractions can be measured?",
             ):
                 files.append(str(partner))
-        self._load(Request(tuple(files), contrasts, accept_mismatch))
+        self._load(Request(tuple(files), contrasts, accept_mismatch, roles))
 
     def _load(self, request: Request) -> None:
         """Read what was asked for; an answered question changes the request and reads again."""
@@ -131,7 +138,7 @@ class CaseDesk(QObject):
 
         def done(result: Loaded | Question) -> None:
             if isinstance(result, Loaded):
-                self._on_loaded(result)
+                self._on_loaded(with_roles(result, request.roles))
             else:
                 self._ask(request, result.error)
 
@@ -151,13 +158,7 @@ class CaseDesk(QObject):
             else:
                 self.message.emit("The scan was not opened: no series was chosen.")
         else:
-            files = request.files
-            water = self.dialogs.water_image(files) if len(files) == 2 else None
-            if water is None:
-                self.message.emit(str(error))
-                return
-            roles = [Contrast.WATER if f == water else Contrast.FAT for f in files]
-            self._load(replace(request, contrasts=roles))
+            ask_for_roles(self, request.files)
 
     def _on_loaded(self, loaded: Loaded) -> None:
         loaded = self._with_contrast(loaded)

@@ -22,11 +22,16 @@ from qtpy.QtWidgets import (
 
 from napari_backfat.model.volume import Contrast
 from napari_backfat.widgets.export_dialog import ask_for_export, ask_for_report
+from napari_backfat.widgets.role_dialog import RoleDialog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_backfat.io.dicom_series import SeriesInfo
+    from napari_backfat.io.roles import RoleGuess
     from napari_backfat.widgets.export_dialog import ExportRequest, ReportRequest
 
 _CONTRASTS = {
@@ -173,10 +178,9 @@ class Dialogs:
         """Ask who read the case and where the report goes; None cancels."""
         return ask_for_report(self._parent)
 
-    def water_image(self, paths: Sequence[str]) -> str | None:
-        """Ask which of two images is the water image; None cancels."""
-        names = [Path(p).name for p in paths]
-        name, agreed = QInputDialog.getItem(
-            self._parent, "Which image is which?", "The water image is", names, 0, False
-        )
-        return paths[names.index(name)] if agreed else None
+    def roles(
+        self, guesses: Sequence[RoleGuess], pictures: Sequence[NDArray[np.uint8]]
+    ) -> tuple[RoleGuess, ...] | None:
+        """Show what each image seems to show, to be changed; None cancels."""
+        window = RoleDialog(guesses, pictures, self._parent)
+        return window.answer if window.exec() == QDialog.DialogCode.Accepted else None

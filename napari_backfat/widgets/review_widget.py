@@ -17,6 +17,7 @@ from napari_backfat.widgets.brush_panel import BrushPanel
 from napari_backfat.widgets.case_desk import CaseDesk
 from napari_backfat.widgets.case_panel import CasePanel
 from napari_backfat.widgets.dialogs import Dialogs
+from napari_backfat.widgets.dixon_desk import DixonDesk
 from napari_backfat.widgets.export_desk import ExportDesk
 from napari_backfat.widgets.jobs import JobRunner
 from napari_backfat.widgets.level_lines import SpineControl
@@ -90,6 +91,7 @@ class ReviewWidget(QWidget):
         self.views = Views(viewer, self.view_panel)
         self.methods = MethodsDesk(self.session, self.jobs, self, self.show_message)
         self.desk = CaseDesk(self.session, self.jobs, self.autosaver, Dialogs(self))
+        self.dixon = DixonDesk(viewer, self.desk, lambda: self.layers, self._on_fat_map)
         self.exports = ExportDesk(self.session, self.jobs, self.desk)
         self.risk = RiskDesk(self.session, lambda: self.desk.dialogs, self.live.risk, self)
         self._threshold_rest = QTimer(self)
@@ -128,7 +130,11 @@ class ReviewWidget(QWidget):
         person = QWidget()
         (second := QVBoxLayout(person)).setContentsMargins(2, 2, 2, 2)
         second.addWidget(_group("Levels measured", self.levels_panel))
-        for title, form in (("Person", self.patient_panel), ("Fat method", self.methods.panel)):
+        for title, form in (
+            ("Person", self.patient_panel),
+            ("Water and fat", self.dixon),
+            ("Fat method", self.methods.panel),
+        ):
             second.addWidget(_group(title, form))
         second.addStretch(1)
         self.tabs = QTabWidget()

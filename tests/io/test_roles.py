@@ -80,9 +80,8 @@ def test_a_sidecar_outweighs_the_name_and_both_are_shown(tmp_path: Path) -> None
     path = write(tmp_path, "scan_fat", water, {"ImageType": ["DERIVED", "PRIMARY", "WATER"]})
     (guess,) = find_roles([path])
     assert guess.role is Role.WATER
-    assert any("sidecar" in e for e in guess.evidence) and any(
-        "file name" in e for e in guess.evidence
-    )
+    assert any("sidecar" in e for e in guess.evidence)
+    assert any("file name" in e for e in guess.evidence)
     alone = write(tmp_path, "other_water", water)
     assert find_roles([alone])[0].confidence < guess.scores[Role.WATER]
 
@@ -126,7 +125,8 @@ def test_a_fat_fraction_map_is_the_fat_map(tmp_path: Path, full: float, beside: 
     assert inside.sum() > 5000
     assert float(np.abs(made - truth)[inside].max()) < 3e-5
     note = " ".join(scan.notes)
-    assert "called fat fraction because" in note and "PDFF" not in note
+    assert "called fat fraction because" in note
+    assert "PDFF" not in note
     assert scan.origin["fat_fraction_map"]["scale"] == full
 
 
@@ -154,7 +154,8 @@ def test_two_echoes_open_as_water_and_fat_with_their_ambiguity(tmp_path: Path) -
     signal = working(water + fat) > 100
     made = f / np.maximum(w + f, 1e-6)
     assert np.allclose(made[signal], np.minimum(truth, 1 - truth)[signal], atol=1e-4)
-    assert (truth[signal] > 0.9).any() and made[signal].max() <= 0.5  # it folds, and says so
+    assert (truth[signal] > 0.9).any()
+    assert made[signal].max() <= 0.5
     assert "no fat fraction above 50 %" in " ".join(scan.notes)
     with pytest.raises(BackfatError, match="exchanged, or scaled"):
         open_scan(paths[::-1], [Contrast.IN_PHASE, Contrast.OPPOSED_PHASE])
@@ -171,7 +172,8 @@ def test_a_saved_case_of_echoes_opens_as_it_was(tmp_path: Path) -> None:
     provenance = {"origin": changed.origin}
     save_case(tmp_path / "case", CaseFiles(empty, empty, 0.5, provenance=provenance), changed)
     opened = open_case(tmp_path / "case").scan
-    assert opened.exchanged is not None and np.array_equal(opened.exchanged, region)
+    assert opened.exchanged is not None
+    assert np.array_equal(opened.exchanged, region)
     assert all(
         np.array_equal(a.voxels, b.voxels)
         for a, b in zip(opened.images, changed.images, strict=True)
@@ -191,4 +193,6 @@ def test_unclear_images_are_asked_about(tmp_path: Path) -> None:
     assert caught.value.paths == tuple(map(str, paths))
     assert scan_kind([Role.WATER, Role.WATER, Role.FAT]) == ""
     picture = thumbnail(volumes_of(paths[:1])[0], 32)
-    assert picture.dtype == np.uint8 and max(picture.shape) <= 32 and picture.max() == 255
+    assert picture.dtype == np.uint8
+    assert max(picture.shape) <= 32
+    assert picture.max() == 255

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -12,6 +13,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_backfat.io.roles import Role
 from napari_backfat.model.volume import Contrast
 from napari_backfat.widgets.opening import open_review_in
 from tests.phantom import MadeCase, make_case
@@ -66,9 +68,11 @@ class Answers:
         self.asked.append("report")
         return self.report_request
 
-    def water_image(self, paths: list[str]) -> str | None:
-        self.asked.append("water")
-        return paths[0]
+    def roles(self, guesses: Any, pictures: Any) -> Any:
+        self.asked.append("roles")
+        assert len(pictures) == len(guesses)
+        shown = (Role.WATER, Role.FAT)
+        return tuple(replace(g, role=r) for g, r in zip(guesses, shown, strict=True))
 
 
 def wait_for(done: Callable[[], Any], seconds: float = 20.0) -> None:

@@ -255,7 +255,7 @@ def test_unclear_names_are_asked(window: Window, tmp_path: Path) -> None:
     fat.rename(second)
     review.desk.open_scan([first, second])
     wait_for(lambda: review.session.case is not None)
-    assert answers.asked == ["water"]
+    assert answers.asked == ["roles"]
     assert review.session.case.scan.is_dixon
 
 
@@ -346,6 +346,6 @@ def test_two_questions_about_one_scan_keep_both_answers(window: Window, tmp_path
     fat.rename(tmp_path / "series8.nii.gz")
     review.desk.open_scan([tmp_path / "series7.nii.gz", tmp_path / "series8.nii.gz"])
     wait_for(lambda: review.session.case is not None)
-    assert answers.asked == ["water", "Do these images belong together?"]
+    assert answers.asked == ["roles", "Do these images belong together?"]
     assert review.session.case is not None
     assert review.session.case.scan.is_dixon
