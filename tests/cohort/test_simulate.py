@@ -21,6 +21,7 @@ from napari_backfat.cohort.simulate import (
     truth,
 )
 from napari_backfat.model.errors import BackfatError
+from tests.shared_data import REPOSITORY
 
 
 def test_published_counts_are_exact() -> None:
@@ -100,3 +101,9 @@ def test_intervals_cover_the_truth_at_the_nominal_rate() -> None:
     low, high = binom.ppf([0.0005, 0.9995], n, 0.95)
     assert low <= hits <= high
     assert halves < low  # intervals of half the length would not pass
+
+
+def test_the_page_lists_every_assumption() -> None:
+    page = (REPOSITORY / "docs" / "cohort.md").read_text("utf-8")
+    for a in assumptions():
+        assert f"| {a.what} | {a.value} | {a.grade.value} | {a.source} |" in page
