@@ -94,4 +94,23 @@ def method_text(case: Case) -> str:
         text += f" The borders were then moved by {shift:+.0f} % of the scale by hand."
     if int(masks.by_hand().sum()):
         text += " Single voxels were corrected by hand."
+    return text + _source_text(case)
+
+
+def _source_text(case: Case) -> str:
+    """Return where water and fat come from, if not from a water and a fat image."""
+    origin, text = case.scan.origin, ""
+    if fraction := origin.get("fat_fraction_map"):
+        text += (
+            f" The {fraction['named']} was read from the map {fraction['map']} (full scale "
+            f"{fraction['scale']:g})."
+        )
+    if origin.get("separation"):
+        text += (
+            " Water and fat were computed from in- and opposed-phase magnitude images (two-point "
+            "Dixon), so fractions above 50 % cannot appear."
+        )
+    if case.scan.exchanged is not None:
+        ml = float(case.scan.exchanged.sum()) * case.scan.geometry.voxel_ml
+        text += f" Water and fat were exchanged by hand in {ml:.0f} ml."
     return text
