@@ -11,7 +11,16 @@ from rich.console import Console
 from benchmarks.record import Record, table_of, write_records
 
 # Each module has a function records() that yields Record; the order is that of the table.
-BENCHMARKS = ("stroke", "plots", "threshold", "fat_accuracy", "open_case", "start_up", "network")
+BENCHMARKS = (
+    "stroke",
+    "plots",
+    "threshold",
+    "fat_accuracy",
+    "open_case",
+    "start_up",
+    "network",
+    "cohort",
+)
 RESULT = Path("out/bench.json")
 
 

@@ -128,10 +128,6 @@ def summary(result: CohortFit) -> dict[str, Any]:
 def page(result: CohortFit, facts: dict[str, Any]) -> str:
     """Return the report as HTML with its plots inside; nothing is loaded from elsewhere."""
     from jinja2 import Environment
-    from markupsafe import Markup
-
-    def drawn(text: str) -> Any:
-        return Markup(text)  # made here, names escaped
 
     design, checked = result.design, result.validation
     source = resources.files("napari_backfat.cohort").joinpath("templates/report.html")
@@ -155,12 +151,10 @@ def page(result: CohortFit, facts: dict[str, Any]) -> str:
         outcome=design.outcome_name.replace("_", " "),
         missing=[(name, n) for name, n in design.missing.items() if n],
         cautions=result.cautions,
-        forest=drawn(svg.forest(shown)) if shown else "",
+        forest=svg.forest(shown) if shown else "",
         odds=result.odds,
         curves=[
-            (drawn(_curve(result, t)), _bend_text(result, t))
-            for t in design.terms
-            if t.kind == "spline"
+            (_curve(result, t), _bend_text(result, t)) for t in design.terms if t.kind == "spline"
         ],
         coefficients=facts["coefficients"],
         scaling=[
@@ -177,8 +171,8 @@ def page(result: CohortFit, facts: dict[str, Any]) -> str:
         ]
         if checked
         else [],
-        calibration=drawn(svg.calibration_plot(checked.bins)) if checked else "",
-        roc=drawn(svg.roc_plot(checked.roc)) if checked else "",
+        calibration=svg.calibration_plot(checked.bins) if checked else "",
+        roc=svg.roc_plot(checked.roc) if checked else "",
         model_note=facts["model"],
         version=__version__,
         table=facts["table"],
