@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from skimage.measure import label as label_regions
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _SURE = 0.5  # |2f - 1| of a voxel that is called water or fat
 _CELL_MM = 8.0
+_ROUNDS = 6
 _STEADY = 0.35  # largest relative difference of W + F across a trade
 _THROUGH_PLANE = 0.3  # weight of neighbours in the next slice, whose tissue may be another
 
@@ -45,7 +48,8 @@ def exchanged_state(
     count = int(nodes.max()) + 1
     if count < 3:
         return np.zeros(body.shape, bool)
-    states = _states(count, *_edges(nodes, sign, total))
+    edges = _edges(nodes, sign, total)
+    states = _settled(count, *edges)
     sizes = np.bincount(nodes.ravel(), minlength=count).astype(np.float64)
     sizes[0] = 0
     group, flipped = states
@@ -57,7 +61,7 @@ def exchanged_state(
     known = (nodes > 0) & in_main[nodes]
     marked = other[nodes] & known
     if not marked.any():
-        return marked
+        return np.asarray(marked)
     # Voxels of intermediate fraction go with the nearest patch of their slice.
     for z in range(len(marked)):
         if known[z].any():
@@ -65,7 +69,7 @@ def exchanged_state(
                 ~known[z], return_distances=False, return_indices=True
             )
             marked[z] = marked[z][tuple(near)] & body[z]
-    return marked
+    return np.asarray(marked, bool)
 
 
 def _patches(
@@ -124,7 +128,35 @@ def _edges(
     code = np.concatenate(codes) if codes else np.empty(0, np.int64)
     weight = np.concatenate(weights) if weights else np.empty(0)
     pairs, place = np.unique(code, return_inverse=True)
-    return pairs // count, pairs % count, np.bincount(place, weights=weight, minlength=len(pairs))
+    summed = np.bincount(place, weights=weight, minlength=len(pairs)).astype(np.float64)
+    return np.asarray(pairs // count), np.asarray(pairs % count), summed
+
+
+def _settled(
+    count: int, a: NDArray[np.int64], b: NDArray[np.int64], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Contract, then let whole areas of one state change against each other until none gains.
+
+    The greedy contraction can turn a large area over by a few contacts that came early; summed
+    over its whole border they are outvoted.
+    """
+    group, flipped = _states(count, a, b, weight)
+    for _ in range(_ROUNDS):
+        same = flipped[a] == flipped[b]
+        links = coo_array((np.ones(int(same.sum())), (a[same], b[same])), shape=(count, count))
+        areas, area = connected_components(links, directed=False)
+        p, q = np.minimum(area[a], area[b]), np.maximum(area[a], area[b])
+        across = p != q
+        pairs, place = np.unique(
+            p[across].astype(np.int64) * areas + q[across], return_inverse=True
+        )
+        # In terms of the present states every contact should be positive.
+        net = np.bincount(place, weights=-weight[across], minlength=len(pairs))
+        _, turned = _states(areas, pairs // areas, pairs % areas, net)
+        if not turned.any() or turned.all():
+            break
+        flipped = flipped ^ turned[area]
+    return group, flipped
 
 
 def _states(
@@ -154,7 +186,7 @@ def _states(
             merged = links[p].get(other, 0.0) + (-weight_q if turn else weight_q)
             if merged:
                 links[p][other] = links[other][p] = merged
-                heapq.heappush(heap, (-abs(merged), *sorted((p, other))))
+                heapq.heappush(heap, (-abs(merged), min(p, other), max(p, other)))
             elif other in links[p]:
                 del links[p][other], links[other][p]
         links[q] = {}

@@ -21,6 +21,7 @@ _RIM_MM = (3.0, 12.0)
 _CORE_MM = 24.0
 _ALL_BODY = 0.97  # of the picture: no skin is in it, only bowel gas and the like
 _SMOOTH_MM = 2.5  # narrower parts of a region are taken for chance
+_BRIDGE = 3  # voxels
 _EVEN_MM = 5.0
 _TURN = -0.25  # correlation between neighbouring planes below which they disagree
 _LEAST_MM3 = 500.0
@@ -121,7 +122,10 @@ def candidates(
         if found.sum() > _HALF * float(area[rows].sum()):
             even = _even(found, body[::step], spacing_mm)
             flat = _flat(even, sign[::step], body[::step], spacing_mm)
-            region = np.repeat(even if flat is None else flat, step, axis=0)[: len(body)]
+            options = [found, even] if flat is None else [found, even, flat]
+            shares = [traded_border(sign[::step], body[::step], o)[0] for o in options]
+            best = options[int(np.argmax(shares))]
+            region = np.repeat(best, step, axis=0)[: len(body)]
             yield "one side of a plane", *_side(region, body, sign, spacing_mm, step)
         else:
             yield "region", _best(region, sign, body), ""
@@ -136,13 +140,23 @@ def _best(
     """
     hull = np.stack([convex_hull_image(p) if p.sum() > 8 else p for p in region])
     disk = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], bool)
-    variants = [region, ndimage.binary_dilation(region, disk), hull]
+    # Two areas that touch by a narrow bridge were joined by chance.
+    core = ndimage.binary_opening(region, disk, iterations=_BRIDGE)
+    if core.any():
+        parts, _ = ndimage.label(core)
+        largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+        core = ndimage.binary_propagation(largest, mask=region & _near(largest, disk))
+    variants = [region, core, ndimage.binary_dilation(region, disk), hull]
     variants += [ndimage.binary_dilation(hull, disk), ndimage.binary_erosion(hull, disk)]
     scores = []
     for variant in variants:
         share, pairs, _ = traded_border(sign, body, variant)
         scores.append(share if pairs >= 20 else 0.0)
-    return variants[int(np.argmax(scores))]
+    return np.asarray(variants[int(np.argmax(scores))], bool)
+
+
+def _near(region: NDArray[np.bool_], disk: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.asarray(ndimage.binary_dilation(region, disk, iterations=2))
 
 
 def _even(
@@ -151,7 +165,9 @@ def _even(
     """Let the majority of the neighbourhood decide, within the body."""
     sigma = (0.0, *(_EVEN_MM / mm for mm in spacing_mm[1:]))
     share = ndimage.gaussian_filter((region & body).astype(np.float32), sigma)
-    return np.asarray(share > 0.5 * ndimage.gaussian_filter(body.astype(np.float32), sigma)) & body
+    return np.asarray(
+        (share > 0.5 * ndimage.gaussian_filter(body.astype(np.float32), sigma)) & body
+    )
 
 
 def _flat(
