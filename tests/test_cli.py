@@ -140,7 +140,8 @@ def test_mean_fat_fraction_equals_the_images(dixon: list[str], tmp_path: Path) -
     run("analyze", *dixon, "--out", tmp_path / "case")
     water, fat = (np.asarray(nib.load(p).dataobj, float) for p in (dixon[1], dixon[3]))
     total = water + fat
-    floor = read_json(tmp_path / "case", "provenance.json")["fat_map"]["parameters"]["signal_floor"]
+    made = read_json(tmp_path / "case", "provenance.json")["fat_map"]["parameters"]
+    floor = made["parameters"]["fat_fraction"]["signal_floor"]
     inside = written(tmp_path / "case", "muscles.nii.gz") == Muscle.ERECTOR_SPINAE_LEFT
     inside &= (total > 0) & (total >= floor)
     mean = 100 * (fat[inside] / total[inside]).mean()

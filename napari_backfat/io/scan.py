@@ -94,8 +94,8 @@ def open_scan(
     scan = _scan_of(files, known, accept_mismatch)
     if len(files) == 1 and roles[0] not in _FRACTIONS:
         return scan
-    used = {str(v.source.path) for v in scan.read}
-    left_out = [f.name for f in files if str(f) not in used and f.name not in _names(used)]
+    used = {v.contrast for v in scan.read}
+    left_out = [f.name for f, role in zip(files, roles, strict=True) if role not in used]
     notes = scan.notes
     if left_out:
         notes = (*notes, f"Not used for the numbers: {', '.join(left_out)}.")
@@ -104,10 +104,6 @@ def open_scan(
         for f, (role, evidence, _) in zip(files, known, strict=True)
     ]
     return dataclasses.replace(scan, notes=notes, origin={"roles": record} | scan.origin)
-
-
-def _names(paths: set[str]) -> set[str]:
-    return {Path(p).name for p in paths}
 
 
 def _scan_of(

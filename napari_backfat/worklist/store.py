@@ -227,6 +227,9 @@ class Worklist:
 
     def _write(self, entry: Entry) -> None:
         text = entry.model_dump_json(indent=1, by_alias=True)
+        # The lock is held, so whatever temporary file of this case is there, its writer is dead.
+        for left in (self.folder / "entries").glob(f".{entry.id}.json.*.tmp"):
+            left.unlink(missing_ok=True)
         write_atomic(self._path(entry.id), text.encode() + b"\n")
 
 
