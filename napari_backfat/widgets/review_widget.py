@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtWidgets import QGroupBox, QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 from superqt.utils import create_worker
 
 from napari_backfat.layers.case_layers import CaseLayers
@@ -24,6 +24,7 @@ from napari_backfat.widgets.level_lines import SpineControl
 from napari_backfat.widgets.levels_panel import LevelsPanel
 from napari_backfat.widgets.live_panel import LivePanel
 from napari_backfat.widgets.methods_desk import MethodsDesk
+from napari_backfat.widgets.pages import Page, message_label
 from napari_backfat.widgets.patient_panel import PatientPanel
 from napari_backfat.widgets.plot_dock import PlotDock
 from napari_backfat.widgets.risk_desk import RiskDesk
@@ -108,38 +109,22 @@ class ReviewWidget(QWidget):
     # ------------------------------------------------------------------ building
 
     def _compose(self) -> None:
-        self.message = QLabel()
-        self.message.setObjectName("review_message")
-        self.message.setWordWrap(True)
-        self.message.setStyleSheet(
-            "background: #5A3A00; color: #FFE0B0; padding: 4px; border-radius: 3px;"
-        )
-        self.message.setVisible(False)
-        work = QWidget()
-        column = QVBoxLayout(work)
-        column.setContentsMargins(2, 2, 2, 2)
-        column.setSpacing(4)
-        for title, panel in (
+        self.message = message_label()
+        work = (
             ("Case", self.case_panel),
             ("AI", self.segment_panel),
             ("View", self.view_panel),
             ("Correct", self.brush_panel),
-        ):
-            column.addWidget(_group(title, panel))
-        column.addStretch(1)
-        person = QWidget()
-        (second := QVBoxLayout(person)).setContentsMargins(2, 2, 2, 2)
-        second.addWidget(_group("Levels measured", self.levels_panel))
-        for title, form in (
+        )
+        person = (
+            ("Levels measured", self.levels_panel),
             ("Person", self.patient_panel),
             ("Water and fat", self.dixon),
             ("Fat method", self.methods.panel),
-        ):
-            second.addWidget(_group(title, form))
-        second.addStretch(1)
+        )
         self.tabs = QTabWidget()
-        self.tabs.addTab(_scrolled(work), "Review")
-        self.tabs.addTab(_scrolled(person), "Person and levels")
+        self.tabs.addTab(Page(work), "Review")
+        self.tabs.addTab(Page(person), "Person and levels")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.message)
@@ -388,23 +373,3 @@ class ReviewWidget(QWidget):
         if event is not None and event.type() == QEvent.Type.DeferredDelete:
             self.close_review()
         return bool(super().event(event))
-
-
-def _group(title: str, panel: QWidget) -> QGroupBox:
-    box = QGroupBox(title)
-    layout = QVBoxLayout(box)
-    layout.setContentsMargins(2, 2, 2, 2)
-    layout.addWidget(panel)
-    return box
-
-
-def _scrolled(widget: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(widget)
-    # Without this the panel would be cut at its right edge when the dock is narrow.
-    bar = area.verticalScrollBar()
-    width = bar.sizeHint().width() if bar is not None else 0
-    area.setMinimumWidth(widget.minimumSizeHint().width() + width + 4)
-    return area

@@ -1,0 +1,61 @@
+"""Pages of titled groups that scroll up and down and are never cut at the side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtWidgets import QGroupBox, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Page(QScrollArea):
+    """Titled groups below each other.
+
+    Parameters
+    ----------
+    groups : sequence of (str, QWidget)
+        Titles and contents, from top to bottom.
+    """
+
+    def __init__(self, groups: Sequence[tuple[str, QWidget]]) -> None:
+        super().__init__()
+        self._content = QWidget()
+        column = QVBoxLayout(self._content)
+        column.setContentsMargins(2, 2, 2, 2)
+        column.setSpacing(4)
+        for title, panel in groups:
+            box = QGroupBox(title)
+            inner = QVBoxLayout(box)
+            inner.setContentsMargins(2, 2, 2, 2)
+            inner.addWidget(panel)
+            column.addWidget(box)
+        column.addStretch(1)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(self._content)
+
+    def minimumSizeHint(self) -> QSize:
+        """Ask for the width of the widest group, whatever is shown in it by now."""
+        bar = self.verticalScrollBar()
+        room = bar.sizeHint().width() if bar is not None else 0
+        width = self._content.minimumSizeHint().width() + room + 4
+        return QSize(width, super().minimumSizeHint().height())
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Follow groups that become wider."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
+
+
+def message_label() -> QLabel:
+    """Make the label that holds one sentence for the user, hidden while there is none."""
+    label = QLabel()
+    label.setObjectName("review_message")
+    label.setWordWrap(True)
+    label.setStyleSheet("background: #5A3A00; color: #FFE0B0; padding: 4px; border-radius: 3px;")
+    label.setVisible(False)
+    return label
