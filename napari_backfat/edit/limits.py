@@ -117,10 +117,10 @@ def before_edges(
     # Half a voxel more: the way is counted to the centre, the footprint to the rim.
     kept = where & (total <= radius_mm + 0.5 * min(spacing_mm))
     if not kept.any():
-        return kept
+        return np.asarray(kept)
     # The blur makes an edge wider than it is: voxels just before it still look like the inside.
     alike = in_window(image, window_of(image[kept]))
-    return kept | (ndimage.binary_dilation(kept) & where & alike)
+    return np.asarray(kept | (ndimage.binary_dilation(kept) & where & alike))
 
 
 def _gradient(image: NDArray[np.floating[Any]], spacing_mm: Sequence[float]) -> NDArray[np.float64]:
@@ -128,4 +128,4 @@ def _gradient(image: NDArray[np.floating[Any]], spacing_mm: Sequence[float]) -> 
     sigma = [min(_EDGE_BLUR_MM / s, 2.0) for s in spacing_mm]
     smooth = ndimage.gaussian_filter(image.astype(np.float64), sigma, mode="nearest", truncate=2.5)
     parts = np.gradient(smooth, *[float(s) for s in spacing_mm])
-    return np.sqrt(sum(p**2 for p in parts))
+    return np.asarray(np.sqrt(sum(p**2 for p in parts)))

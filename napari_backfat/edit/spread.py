@@ -79,11 +79,11 @@ def _follow(
 ) -> NDArray[np.uint8]:
     near = _neighbours(z, sources, spacing_mm[0], reach_mm)
     if not near:
-        return ai[z]
+        return np.asarray(ai[z])
     stack = np.stack([ai[z], *(ai[s] for s, _ in near), *(present[s] for s, _ in near)])
     tight = tight_box(stack > 0)
     if tight is None:
-        return ai[z]
+        return np.asarray(ai[z])
     _, rows, columns = wider(tight, (0, 10, 10), spacing_mm, stack.shape)
     plane = (spacing_mm[1], spacing_mm[2])
     best = np.zeros(ai[z][rows, columns].shape, np.float32)
@@ -103,7 +103,7 @@ def _follow(
         best[wins], value[wins] = total[wins], label
     out = ai[z].copy()
     out[rows, columns] = value
-    return out
+    return np.asarray(out)
 
 
 def _neighbours(

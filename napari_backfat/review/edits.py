@@ -144,7 +144,7 @@ class Edits:
         label = int(array[seed])
 
         def belongs(box: Box) -> NDArray[np.bool_]:
-            same = array[box] == label
+            same: NDArray[np.bool_] = array[box] == label
             if window is None:
                 return same
             values = image_values(self.case, window.image, box)
@@ -353,7 +353,8 @@ class Edits:
     def _plane(self, plane: tuple[int, int], index: int) -> NDArray[np.uint8]:
         """Return one slice of the muscle map as a view with the displayed axes."""
         hidden = 3 - plane[0] - plane[1]
-        return np.transpose(self._masks.muscle, (hidden, *plane))[index]
+        view: NDArray[np.uint8] = np.transpose(self._masks.muscle, (hidden, *plane))[index]
+        return view
 
     def _planes(
         self,

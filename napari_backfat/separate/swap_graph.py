@@ -152,7 +152,7 @@ def _settled(
         )
         # In terms of the present states every contact should be positive.
         net = np.bincount(place, weights=-weight[across], minlength=len(pairs))
-        _, turned = _states(areas, pairs // areas, pairs % areas, net)
+        _, turned = _states(areas, pairs // areas, pairs % areas, net.astype(np.float64))
         if not turned.any() or turned.all():
             break
         flipped = flipped ^ turned[area]

@@ -96,7 +96,7 @@ class CheatSheet(QDialog):
         area.setWidgetResizable(True)
         area.setWidget(text)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.close)
+        buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addWidget(area)
         layout.addWidget(buttons)

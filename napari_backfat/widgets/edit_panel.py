@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -112,7 +112,8 @@ class EditPanel(QWidget):
         self.ball.toggled.connect(self.ball_chosen)
         self.image = _combo("Image whose values limit the tool", ())
         self.image.currentTextChanged.connect(self._on_image)
-        self.window_slider = QDoubleRangeSlider(Qt.Orientation.Horizontal)
+        # superqt's stubs leave this class untyped.
+        self.window_slider: Any = QDoubleRangeSlider(Qt.Orientation.Horizontal)  # type: ignore[no-untyped-call]
         self.window_slider.setToolTip(
             "Window of values: fat fraction in %, other images in their own units. "
             "Ctrl+click or Ctrl+drag on the image picks it"
@@ -122,7 +123,7 @@ class EditPanel(QWidget):
         self.window_slider.valueChanged.connect(self._show_window)
         self.window_text = QLabel()
         self.window_text.setMinimumWidth(70)
-        self.window_text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.window_text.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.window_slider.valueChanged.connect(self.options_changed)
         self.strength = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.strength.setRange(0.0, 30.0)
@@ -236,7 +237,7 @@ class EditPanel(QWidget):
         self.options_changed.emit()
 
     @property
-    def window(self) -> tuple[str, float, float] | None:
+    def limits(self) -> tuple[str, float, float] | None:
         """Image and window (low, high) in its units; None without an image."""
         name = self.image.currentText()
         if not name:

@@ -51,6 +51,10 @@ def _guarded(job: Generator[Progress, None, T]) -> Generator[Progress, None, T |
         )
 
 
+def _alive(thing: QObject) -> bool:
+    return bool(isalive(thing))  # type: ignore[no-untyped-call]
+
+
 class JobRunner(QObject):
     """At most one job at a time, with progress, remaining time and cancel.
 
@@ -128,7 +132,7 @@ class JobRunner(QObject):
             time.sleep(0.01)
 
     def _on_progress(self, worker: Any, progress: Progress) -> None:
-        if worker is not self._worker or not isalive(self):
+        if worker is not self._worker or not _alive(self):
             return
         text = progress.text
         elapsed = time.monotonic() - self._began
@@ -138,7 +142,7 @@ class JobRunner(QObject):
         self.progressed.emit(progress.fraction, text)
 
     def _on_result(self, worker: Any, result: Any, on_result: Callable[[Any], object]) -> None:
-        if worker is not self._worker or not isalive(self):
+        if worker is not self._worker or not _alive(self):
             return
         self._worker = None
         self.ended.emit()
@@ -153,6 +157,6 @@ class JobRunner(QObject):
     def _on_finished(self, worker: Any, _: Any = None) -> None:
         self._leaving.discard(worker)
         # Ended without saying how: never leave the bar running.
-        if worker is self._worker and isalive(self):
+        if worker is self._worker and _alive(self):
             self._worker = None
             self.ended.emit()

@@ -70,7 +70,7 @@ class MethodsDesk(QObject):
         session: ReviewSession,
         jobs: JobRunner,
         parent: Any,
-        show_message: Callable[[str], object],
+        show_message: Callable[[str], None],
     ) -> None:
         super().__init__(parent)
         self.message.connect(show_message)

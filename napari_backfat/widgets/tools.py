@@ -251,7 +251,7 @@ class Tools(QObject):
 
     def _apply_options(self) -> None:
         panel, options = self._panel.edit, self.canvas.options
-        chosen = panel.window
+        chosen = panel.limits
         options.window = Window(*chosen) if chosen is not None else None
         options.edge_strength = panel.strength.value()
         if self._case is not None:

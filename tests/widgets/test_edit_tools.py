@@ -117,7 +117,7 @@ def test_brushes(bench: Bench) -> None:
     bench.key(Qt.Key.Key_F)
     bench.key(Qt.Key.Key_R)
     _drag(bench, (y, x), (y, x + 1), modifier=_CTRL)
-    name, low, high = panel.edit.window
+    name, low, high = panel.edit.limits
     assert name == "fat map"
     assert "Window picked" in panel.message.text()
     panel.diameter.setValue(20.0)
