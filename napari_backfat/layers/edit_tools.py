@@ -12,7 +12,7 @@ from napari_backfat.layers.scheduling import immediately
 from napari_backfat.layers.tool_options import Tool, ToolOptions
 from napari_backfat.model.anatomy import Muscle, TissueCode
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.review.edits import Edits, Extent
+from napari_backfat.review.edits import Edits
 from napari_backfat.review.stroke import Brush, Edges, Window
 
 if TYPE_CHECKING:
@@ -376,14 +376,7 @@ class CanvasTools:
     def _slices(self) -> range:
         assert self._edits is not None
         geometry = self._edits.case.masks.geometry
-        hidden, index = self._hidden, self.slice_index
-        size = geometry.shape[hidden]
-        if self.options.extent is Extent.SLICE:
-            return range(index, index + 1)
-        if self.options.extent is Extent.ALL:
-            return range(size)
-        half = max(1, round(self.options.slab_mm / 2 / geometry.spacing_mm[hidden]))
-        return range(max(0, index - half), min(size, index + half + 1))
+        return self.options.slices(geometry, self._hidden, self.slice_index)
 
     def _fill(self, point: tuple[float, float, float]) -> None:
         assert self._edits is not None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_backfat.review.edits import Extent
 
 if TYPE_CHECKING:
+    from napari_backfat.model.geometry import Geometry
     from napari_backfat.review.stroke import Window
 
 
@@ -73,3 +74,23 @@ class ToolOptions:
     join: bool = False
     extent: Extent = Extent.SLICE
     slab_mm: float = 20.0
+
+    def slices(self, geometry: Geometry, axis: int, index: int) -> range:
+        """Return the slices that an operation covers.
+
+        Parameters
+        ----------
+        geometry : Geometry
+            Grid of the masks.
+        axis : int
+            Axis of (Z, Y, X) across the plane on display.
+        index : int
+            Position of the displayed slice along it.
+        """
+        size = geometry.shape[axis]
+        if self.extent is Extent.SLICE:
+            return range(index, index + 1)
+        if self.extent is Extent.ALL:
+            return range(size)
+        half = max(1, round(self.slab_mm / 2 / geometry.spacing_mm[axis]))
+        return range(max(0, index - half), min(size, index + half + 1))
