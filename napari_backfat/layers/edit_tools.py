@@ -317,16 +317,13 @@ class CanvasTools:
             self.close_polygon("Shift" in event.modifiers)
 
     def _on_slice(self, _: Any = None) -> None:
-        if self._corners and self._drawn_at != self._view_key():
+        if self._corners and self._drawn_at != (self.slice_index, self._plane):
             self.cancel()
-
-    def _view_key(self) -> tuple[Any, ...]:
-        return self.slice_index, self._plane
 
     # ------------------------------------------------------------------ outlines
 
     def _add_corner(self, corner: tuple[float, float, float]) -> None:
-        self._drawn_at = self._view_key()
+        self._drawn_at = (self.slice_index, self._plane)
         if not self._corners or corner != self._corners[-1]:
             self._corners.append(corner)
         self._loose = corner
