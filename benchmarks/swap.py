@@ -3,6 +3,7 @@
 Run ``python -m benchmarks.swap [PEOPLE [EXCHANGED [FIRST]]]``: looks for false alarms in PEOPLE
 phantoms (default 64) and makes every exchange in the first EXCHANGED of them (default 12), starting
 at person FIRST; prints the table of ``docs/dixon.md`` and writes ``out/swap-FIRST.json``.
+``python -m benchmarks.swap real`` does it with the real Dixon case.
 """
 
 from __future__ import annotations
@@ -180,5 +181,39 @@ def main(number: int = 64, exchanged: int = 12, first: int = 0) -> None:
     console.print(table)
 
 
+def real() -> None:
+    """Exchange parts of the real case by rule, and look for them; prints a line each."""
+    from napari_backfat.io.scan import open_scan
+    from tests.shared_data import real_dixon_case
+
+    case = real_dixon_case()
+    scan = open_scan([case.water, case.fat], accept_mismatch=True)
+    water, fat = (v.voxels for v in scan.images)
+    spacing = scan.geometry.spacing_mm
+    total = water + fat
+    body = total > 0.08 * np.percentile(total, 99)
+    z, y, x = np.indices(water.shape, dtype=np.float32)
+    regions = {
+        "as it is": np.zeros(water.shape, bool),
+        "whole": np.ones(water.shape, bool),
+        "slices 12-28": z >= 12,
+        "one slice": z == 7,
+        "one side": x < 190,
+        "oblique side": 0.6 * y + 0.8 * x > 270,
+    }
+    for radius in RADII_MM:
+        far = ((z - 15) * spacing[0]) ** 2 + ((y - 235) * spacing[1]) ** 2
+        regions[f"ball, {radius} mm"] = far + ((x - 160) * spacing[2]) ** 2 < radius**2
+    console = Console(width=150)
+    for name, region in regions.items():
+        w, f = np.where(region, fat, water), np.where(region, water, fat)
+        report = find_swaps(w, f, spacing)
+        kinds = ", ".join(f"{a.kind} {a.volume_ml:.0f} ml" for a in report.alarms) or "no alarm"
+        console.print(f"{name}: {kinds}; Dice {overlap(report, region, body):.3f}")
+
+
 if __name__ == "__main__":
-    main(*(int(word) for word in sys.argv[1:]))
+    if sys.argv[1:] == ["real"]:
+        real()
+    else:
+        main(*(int(word) for word in sys.argv[1:]))
