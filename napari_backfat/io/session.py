@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,7 @@ _MASKS: dict[str, tuple[int, Mapping[int, str]]] = {
     "ai_muscles": (max(Muscle), MUSCLE_NAMES),
     "ai_tissue": (max(Tissue), TISSUE_NAMES),
     "fat_muscles": (max(Muscle), MUSCLE_NAMES),
+    "exchanged": (1, {0: "As read", 1: "Water and fat exchanged"}),
 }
 
 
@@ -137,7 +139,8 @@ def save_case(folder: str | Path, files: CaseFiles, scan: Scan) -> Path:
     Path
         The folder. It holds ``muscles.nii.gz``, ``tissue.nii.gz``, ``hand_painted.nii.gz``, with
         an AI result ``ai_muscles.nii.gz`` and ``ai_tissue.nii.gz``, where a fat method depends on
-        the muscles it was applied to ``fat_muscles.nii.gz``, a ``.json`` beside each mask,
+        the muscles it was applied to ``fat_muscles.nii.gz``, where a person exchanged
+        water and fat ``exchanged.nii.gz``, a ``.json`` beside each mask,
         ``measurements.csv``, ``risk.json``, ``patient.json``, with personal context
         ``context.json``, ``provenance.json`` and ``case.json``, the manifest with the hash of every
         file.
@@ -159,7 +162,7 @@ def save_case(folder: str | Path, files: CaseFiles, scan: Scan) -> Path:
         threshold=files.threshold,
     )
     with AtomicFolder(folder) as save:
-        for name, array in _masks_on_disk(files).items():
+        for name, array in _masks_on_disk(files, scan).items():
             save.write(f"{name}.nii.gz", functools.partial(_stream, array, grid))
             save.write(f"{name}.json", sidecar(_MASKS[name][1]))
         save.write("measurements.csv", csv_bytes(files.measurements))
@@ -232,6 +235,11 @@ def open_case(
             if f"{name}.nii.gz" in manifest["files"]:
                 labels = read_mask(found.path(f"{name}.nii.gz"), grid, largest)
                 masks[name] = labels.array
+        if "exchanged" in masks:
+            scan = scan.with_exchanged(masks["exchanged"] > 0)
+        origin = (record.model_extra or {}).get("origin")
+        if isinstance(origin, dict):
+            scan = dataclasses.replace(scan, origin=origin)
         if not {"muscles", "tissue", "hand_painted"} <= set(masks):
             raise BackfatError(f"{folder / 'case.json'} is damaged: it does not name the masks.")
         files = CaseFiles(
@@ -280,7 +288,7 @@ def _stream(array: NDArray[np.uint8], grid: FileGrid, stream: Any) -> None:
     stream_labels(stream, array, grid)
 
 
-def _masks_on_disk(files: CaseFiles) -> dict[str, NDArray[np.uint8]]:
+def _masks_on_disk(files: CaseFiles, scan: Scan) -> dict[str, NDArray[np.uint8]]:
     by_hand = files.tissue >= TissueCode.LEAN_BY_HAND
     masks = {
         "muscles": files.muscles,
@@ -293,6 +301,8 @@ def _masks_on_disk(files: CaseFiles) -> dict[str, NDArray[np.uint8]]:
         masks["ai_tissue"] = _tissue_ids(files.ai_tissue)
     if files.fat_muscles is not None:
         masks["fat_muscles"] = files.fat_muscles
+    if scan.exchanged is not None:
+        masks["exchanged"] = scan.exchanged.astype(np.uint8)
     return masks
 
 

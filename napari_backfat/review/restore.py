@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_backfat.measure.quantify import quantify
 from napari_backfat.model.case import AiResult, Case
+from napari_backfat.model.context import PersonalContext
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.ledger import Ledger, joint_code
 from napari_backfat.model.levels import SpineRange
@@ -52,6 +53,7 @@ def case_of(loaded: Loaded) -> tuple[Case, dict[str, Any]]:
     masks.history.clear()
     masks.edits = 0
     case.patient = Patient.parse(files.patient)
+    case.context = PersonalContext.parse(files.context)
     try:
         provenance = _restore(case, files)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
