@@ -19,6 +19,7 @@ import numpy as np
 from napari.components import ViewerModel
 from rich.console import Console
 from scipy import ndimage
+from skimage.measure import find_contours
 
 from benchmarks.correction_damage import drifted, mistakes
 from benchmarks.real_case import expert_muscles, open_case
@@ -111,8 +112,8 @@ class Oracle:
             todo = everything[near_by]
             depth = self._depth(z, int(label))[near_by]
             for width in self._widths:
-                radius = width / 2 * (1 + 1e-6)
-                centres = depth > radius  # a disc of this radius spoils nothing
+                centres = depth > width / 2 * (1 + 1e-6)  # a disc of this width spoils nothing
+                radius = width / 2 * (1 - 1e-6)
                 if not centres.any():
                     continue
                 away = ndimage.distance_transform_edt(~centres, sampling=self._plane)
@@ -137,19 +138,16 @@ class Oracle:
         self,
         muscle: NDArray[np.uint8],
         tally: Tally,
-        slices: list[int] | None = None,
-        until: float = GOAL,
         name: str = "brush strokes",
     ) -> None:
-        """Paint until every muscle's Dice is above `until` (1: until nothing larger is wrong)."""
-        chosen = list(range(len(self.true))) if slices is None else slices
+        """Paint until every muscle's Dice is above the goal."""
+        chosen = range(len(self.true))
         plans = {z: self.best(muscle[z], z) for z in chosen}
         score = Score(muscle, self.true)
-        while until >= 1 or score.worst <= until:
+        while score.worst <= GOAL:
             z = max(chosen, key=lambda c: plans[c][0] if plans[c] else 0)  # type: ignore[index]
             plan = plans[z]
-            # Nobody hunts single voxels in slices that are not counted.
-            if plan is None or plan[0] < (4 if until >= 1 else 1):
+            if plan is None:
                 return
             before = int((muscle[z] != self.true[z]).sum())
             self._paint(z, plan[3], plan[1], plan[2])  # type: ignore[arg-type]
@@ -277,7 +275,7 @@ def _true_border(plane: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def session_of_drift(case: Case, true: NDArray[np.uint8], every: int) -> Tally:
-    """Correct every n-th slice with the brush, let the corrections spread, then finish."""
+    """Draw every n-th slice anew with the lasso, let that spread, then finish with the brush."""
     tally = Tally()
     masks = case.masks
     draft = masks.muscle.copy()  # what the AI left
@@ -285,7 +283,8 @@ def session_of_drift(case: Case, true: NDArray[np.uint8], every: int) -> Tally:
     keys = sorted({int(z) for z in [*drawn[::every], drawn[-1]]})
     began = time.perf_counter()
     oracle = Oracle(true, masks.geometry.spacing_mm, our_brush(case), _WIDTHS_MM)
-    oracle.repair(masks.muscle, tally, keys, until=1.0, name="strokes in key slices")
+    for z in keys:
+        tally.add("lassos", actions=_drawn_anew(Edits(case), true[z], z), keys=8)
     known = Segmented(
         Segmentation(draft, "draft", "0" * 64, "cpu", (), 0.0, np.zeros(len(true), np.float32)),
         masks.fat_map,
@@ -297,6 +296,20 @@ def session_of_drift(case: Case, true: NDArray[np.uint8], every: int) -> Tally:
     oracle.repair(masks.muscle, tally, name="strokes afterwards")
     tally.seconds = time.perf_counter() - began
     return tally
+
+
+def _drawn_anew(edits: Edits, plane: NDArray[np.uint8], z: int) -> int:
+    """Erase a slice with one lasso and draw each muscle with one (per part); return how many."""
+    height, width = plane.shape
+    around = np.array([[-1, -1], [-1, width], [height, width], [height, -1]], float)
+    edits.area(MUSCLES[0], (1, 2), z, around, erase=True, label="lasso")
+    drawn = 1
+    for label in np.unique(plane[plane > 0]):
+        for outline in find_contours(np.pad(plane == label, 1).astype(float), 0.5):
+            if len(outline) > 8:
+                edits.area(Muscle(int(label)), (1, 2), z, outline - 1, label="lasso")
+                drawn += 1
+    return drawn
 
 
 def sample_case() -> tuple[ReviewSession, NDArray[np.uint8]]:
@@ -316,7 +329,7 @@ def sessions(
     assert session.case is not None
     case = session.case
     spacing = case.masks.geometry.spacing_mm
-    every = max(2, round(16 / spacing[0]))
+    every = max(2, round(8 / spacing[0]))
     kinds: tuple[tuple[str, NDArray[np.uint8], Callable[..., Tally]], ...] = (
         ("separate mistakes", mistakes(true, spacing), session_of_mistakes),
         ("all borders drifted", drifted(true, spacing), lambda c, t: session_of_drift(c, t, every)),

@@ -13,6 +13,8 @@ from napari_backfat.widgets.tool_table import TOOLS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qtpy.QtGui import QKeyEvent
+
 MOUSE = (
     ("Left button", "use the tool"),
     ("Shift + left button", "erase while held (paint, with the eraser)"),
@@ -73,7 +75,7 @@ def _readable(key: str) -> str:
 
 
 class CheatSheet(QDialog):
-    """A window that may stay open beside the work; any of its keys closes it again.
+    """A window that may stay open beside the work; the key that opens it closes it again.
 
     Parameters
     ----------
@@ -101,6 +103,13 @@ class CheatSheet(QDialog):
         layout.addWidget(area)
         layout.addWidget(buttons)
         self.resize(880, 620)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Close on the keys that open the sheet; Esc closes every dialog."""
+        if event is not None and (event.text() == "?" or event.key() == Qt.Key.Key_F1):
+            self.close()
+            return
+        super().keyPressEvent(event)
 
 
 def _html(rows: list[tuple[str, str]]) -> str:

@@ -375,6 +375,10 @@ def test_wheel_locks_and_the_sheet_of_keys(bench: Bench) -> None:
     QTest.keyClick(sheet, "?")
     settle(0.05)
     assert not sheet.isVisible()
+    window = bench.review.window()
+    assert window is not None
+    window.activateWindow()
+    wait_for(window.isActiveWindow, 10)
     QTest.keyClick(bench.canvas, "?")
     settle(0.05)
     assert sheet.isVisible()
