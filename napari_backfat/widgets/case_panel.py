@@ -28,6 +28,7 @@ class CasePanel(QWidget):
     save_as_clicked = Signal()
     export_clicked = Signal()
     report_clicked = Signal()
+    worklist_clicked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,10 +51,13 @@ class CasePanel(QWidget):
         self.export.setToolTip("Write masks and numbers as DICOM, NIfTI, BIDS or for MuscleMap")
         self.report = QPushButton("Report…")
         self.report.setToolTip("Write one page for the referring doctor, as PDF or HTML")
+        self.worklist = QPushButton("Worklist…")
+        self.worklist.setToolTip("Work through a list of cases, alone or with other readers")
         for button, signal, row, column, span in (
-            (self.open_scan, self.open_scan_clicked, 0, 0, 4),
-            (self.open_dicom, self.open_dicom_clicked, 0, 4, 4),
-            (self.open_case, self.open_case_clicked, 0, 8, 4),
+            (self.open_scan, self.open_scan_clicked, 0, 0, 3),
+            (self.open_dicom, self.open_dicom_clicked, 0, 3, 3),
+            (self.open_case, self.open_case_clicked, 0, 6, 3),
+            (self.worklist, self.worklist_clicked, 0, 9, 3),
             (self.save, self.save_clicked, 1, 0, 3),
             (self.save_as, self.save_as_clicked, 1, 3, 3),
             (self.export, self.export_clicked, 1, 6, 3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 from superqt.utils import create_worker
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_backfat.model.case import Case
+    from napari_backfat.widgets.worklist_panel import WorklistPanel
 
 _THRESHOLD_REST_MS = 600
 
@@ -73,6 +75,7 @@ class ReviewWidget(QWidget):
         self.layers: CaseLayers | None = None
         self._watched: QWidget | None = None
         self._closed = False
+        self._worklist: WorklistPanel | None = None
         self.jobs = JobRunner(self)
         self.scheduler = QtScheduler(self)
         self.case_panel = CasePanel()
@@ -140,6 +143,7 @@ class ReviewWidget(QWidget):
         case.save_as_clicked.connect(self.desk.save_as)
         case.export_clicked.connect(self.exports.export)
         case.report_clicked.connect(self.exports.report)
+        case.worklist_clicked.connect(self.open_worklist)
         ai.run_clicked.connect(self.run_ai)
         ai.cancel_clicked.connect(self.jobs.cancel)
         ai.device_chosen.connect(self._on_device)
@@ -183,6 +187,15 @@ class ReviewWidget(QWidget):
         ai.set_devices(CHOICES)
 
     # ------------------------------------------------------------------ messages
+
+    def open_worklist(self) -> WorklistPanel:
+        """Open the worklist beside the review, or show the one that is open."""
+        if self._worklist is None or not isalive(self._worklist):  # type: ignore[no-untyped-call]
+            from napari_backfat.widgets.worklist_panel import WorklistPanel
+
+            self._worklist = WorklistPanel(self.viewer)
+            self.viewer.window.add_dock_widget(self._worklist, name="Back-fat worklist")
+        return self._worklist
 
     def show_message(self, text: str) -> None:
         """Show one sentence above the panels; an empty text hides it."""

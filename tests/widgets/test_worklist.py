@@ -39,8 +39,10 @@ def worklist(tmp_path: Path) -> Worklist:
 
 @pytest.fixture
 def panel(window: tuple[Any, ReviewWidget]) -> Iterator[WorklistPanel]:
-    _, made = window[0].window.add_plugin_dock_widget("napari-backfat", "Back-fat worklist")
-    assert isinstance(made, WorklistPanel)
+    review = window[1]
+    review.case_panel.worklist.click()
+    made = review.open_worklist()
+    assert made is review.open_worklist()  # one list, not two
     made.reader.setText("anna")
     yield made
     made.desk.close()
