@@ -109,4 +109,3 @@ def table(found: list[dict[str, Any]]) -> str:
     cells = [f"({study['site_sd_found']:.3f})" for study in found]
     lines.append(f"| SD between sites | {found[0]['site_sd']:.3f} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-

@@ -64,6 +64,8 @@ class ReviewWidget(QWidget):
         Long work in the background.
     desk : CaseDesk
         Opens and saves.
+    worklist : WorklistPanel or None
+        The list of cases, once it was opened.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -75,7 +77,7 @@ class ReviewWidget(QWidget):
         self.layers: CaseLayers | None = None
         self._watched: QWidget | None = None
         self._closed = False
-        self._worklist: WorklistPanel | None = None
+        self.worklist: WorklistPanel | None = None
         self.jobs = JobRunner(self)
         self.scheduler = QtScheduler(self)
         self.case_panel = CasePanel()
@@ -188,14 +190,14 @@ class ReviewWidget(QWidget):
 
     # ------------------------------------------------------------------ messages
 
-    def open_worklist(self) -> WorklistPanel:
-        """Open the worklist beside the review, or show the one that is open."""
-        if self._worklist is None or not isalive(self._worklist):  # type: ignore[no-untyped-call]
-            from napari_backfat.widgets.worklist_panel import WorklistPanel
+    def open_worklist(self) -> None:
+        """Open the worklist beside the review, if it is not open yet."""
+        if self.worklist is not None and isalive(self.worklist):  # type: ignore[no-untyped-call]
+            return
+        from napari_backfat.widgets.worklist_panel import WorklistPanel
 
-            self._worklist = WorklistPanel(self.viewer)
-            self.viewer.window.add_dock_widget(self._worklist, name="Back-fat worklist")
-        return self._worklist
+        self.worklist = WorklistPanel(self.viewer)
+        self.viewer.window.add_dock_widget(self.worklist, name="Back-fat worklist")
 
     def show_message(self, text: str) -> None:
         """Show one sentence above the panels; an empty text hides it."""

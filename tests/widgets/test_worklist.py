@@ -41,8 +41,10 @@ def worklist(tmp_path: Path) -> Worklist:
 def panel(window: tuple[Any, ReviewWidget]) -> Iterator[WorklistPanel]:
     review = window[1]
     review.case_panel.worklist.click()
-    made = review.open_worklist()
-    assert made is review.open_worklist()  # one list, not two
+    made = review.worklist
+    assert made is not None
+    review.case_panel.worklist.click()
+    assert made is review.worklist  # one list, not two
     made.reader.setText("anna")
     yield made
     made.desk.close()
