@@ -113,6 +113,7 @@ def read_content(case: Path, images: list[Path] | None) -> Content:
     for note in loaded.notes:
         say(f"Note: {note}")
     opened = session.accept_loaded(loaded)
+    session.include_mask_error()  # as in the window, where it follows a rest in the work
     files, _, _ = session.snapshot()
     # As saved: opening it here is no save, and its versions are those it was made with.
     recorded = loaded.files.provenance if loaded.files is not None else {}
