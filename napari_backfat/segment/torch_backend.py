@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -73,9 +75,8 @@ class TorchBackend:
 
     def run(self, scan: Scan, device: str = "cpu") -> Generator[Progress, None, Segmentation]:
         """Segment a scan; see `SegmentationBackend.run`."""
-        # The first import of torch and MONAI takes seconds: a report between them keeps cancelling
-        # quick.
         yield Progress(0.0, "Starting torch")
+        yield from _load("torch", Progress(0.0, "Starting torch"))
         import torch
         from threadpoolctl import threadpool_limits
 
@@ -107,9 +108,9 @@ class TorchBackend:
     def _run(self, scan: Scan, device: str) -> Generator[Progress, None, Segmentation]:
         started = time.perf_counter()
         device, _ = resolve_device(device)
-        yield Progress(0.003, "Starting the network library")
-        import monai.networks.nets.basic_unet  # noqa: F401
-
+        yield from _load(
+            "monai.networks.nets.basic_unet", Progress(0.003, "Starting the network library")
+        )
         yield Progress(0.006, "Checking memory and weights")
         weights = find_weights(self.folder)
         own = scan.geometry
@@ -242,6 +243,25 @@ def network_channels(scan: Scan) -> list[NDArray[np.float32]]:
         return [water.voxels, fat.voxels]
     only = water or fat or scan.images[0]
     return [only.voxels, np.zeros_like(only.voxels)]
+
+
+def _load(name: str, report: Progress) -> Generator[Progress, None, None]:
+    """Import a module that takes seconds, and report meanwhile so that cancelling stays quick."""
+    failed: list[Exception] = []
+
+    def work() -> None:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # noqa: BLE001 - handed over to the caller below
+            failed.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+        yield report
+    if failed:
+        raise failed[0]
 
 
 def _reported(
