@@ -13,6 +13,8 @@ from benchmarks.record import Record, table_of, write_records
 # Each module has a function records() that yields Record; the order is that of the table.
 BENCHMARKS = (
     "stroke",
+    "edit_tools",
+    "correction",
     "plots",
     "threshold",
     "fat_accuracy",
