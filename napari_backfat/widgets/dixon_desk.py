@@ -65,12 +65,12 @@ class DixonDesk(QWidget):
         self._shown: Labels | None = None
         self.roles = QPushButton("Which image is which…")
         self.roles.setToolTip("Choose images and see what each shows, with the evidence; change it")
-        self.check = QPushButton("Look for exchanged water and fat")
+        self.check = QPushButton("Look for exchanges")
         self.check.setToolTip("Search for swaps of the whole scan, of slices, sides and regions")
         self.found = QListWidget()
         self.found.setMaximumHeight(90)
         self.found.setAccessibleName("Places where water and fat look exchanged")
-        self.exchange = QPushButton("Exchange water and fat here")
+        self.exchange = QPushButton("Exchange here")
         self.exchange.setToolTip(
             "Exchange the images in the region shown and compute the fat map anew. The same again "
             "takes it back; the undo steps of the masks end here."
@@ -119,7 +119,7 @@ class DixonDesk(QWidget):
             ask_for_roles(self._desk, paths)
 
     def search(self) -> None:
-        """Look for exchanged water and fat in the background."""
+        """Look for exchanges in the background."""
         case = self._case
         if case is None:
             return

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QGroupBox, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
@@ -37,18 +37,25 @@ class Page(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(self._content)
 
-    def minimumSizeHint(self) -> QSize:
-        """Ask for the width of the widest group, whatever is shown in it by now."""
+        self._fit()
+
+    def _fit(self) -> None:
+        """Keep room for the widest group, whatever is shown in it by now."""
         bar = self.verticalScrollBar()
         room = bar.sizeHint().width() if bar is not None else 0
-        width = self._content.minimumSizeHint().width() + room + 4
-        return QSize(width, super().minimumSizeHint().height())
+        # As a hint it does not reach the dock; as a fixed bound it does.
+        self.setMinimumWidth(self._content.minimumSizeHint().width() + room + 4)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Follow groups that become wider."""
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
-            self.updateGeometry()
+            self._fit()
         return bool(super().eventFilter(watched, event))
+
+    def showEvent(self, event: Any) -> None:
+        """Measure again with the fonts of the window's theme."""
+        super().showEvent(event)
+        self._fit()
 
 
 def message_label() -> QLabel:

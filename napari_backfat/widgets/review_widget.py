@@ -134,7 +134,6 @@ class ReviewWidget(QWidget):
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.message)
         layout.addWidget(self.tabs, 1)
-        self.setMinimumWidth(400)
 
     def _connect(self) -> None:
         case, ai, brush = self.case_panel, self.segment_panel, self.brush_panel
