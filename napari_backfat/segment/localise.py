@@ -59,9 +59,14 @@ def locate(
     Place or None
         None when nothing that looks like paraspinal muscles is there.
     """
-    labels = probability.argmax(axis=1)
-    sure = probability.max(axis=1) > 0.5
-    muscle = (labels > 0) & sure
+    # Label by label: argmax along a strided axis takes four times as long on a whole body.
+    best = probability[:, 0].copy()
+    labels = np.zeros(best.shape, dtype=np.uint8)
+    for value in range(1, probability.shape[1]):
+        better = probability[:, value] > best
+        labels[better] = value
+        np.maximum(best, probability[:, value], out=best)
+    muscle = (labels > 0) & (best > 0.5)
     # Muscles of one person are one cluster of regions a few centimetres apart.
     radius = max(1, round(12 / pixel_mm))
     joined = muscle.view(np.uint8)
@@ -94,7 +99,7 @@ def locate(
     )
 
 
-def _has_two_sides(chosen: NDArray[np.bool_], labels: NDArray[np.int64]) -> bool:
+def _has_two_sides(chosen: NDArray[np.bool_], labels: NDArray[np.uint8]) -> bool:
     """Whether left and right are both there, or the scan may show one side only.
 
     A lumbar back has both; a blob in a knee or a brain usually gets a single label.
