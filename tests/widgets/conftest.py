@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from napari_backfat.model.case import Case
     from napari_backfat.widgets.review_widget import ReviewWidget
+
+_LEFT = Qt.MouseButton.LeftButton
+_NO_KEY = Qt.KeyboardModifier.NoModifier
 
 
 class Answers:
@@ -100,6 +104,7 @@ class Bench:
         self.answers = Answers()
         review.desk.dialogs = self.answers  # type: ignore[assignment]
         self.canvas = viewer.window._qt_viewer.canvas.native
+        self.held = Qt.MouseButton.NoButton
 
     @property
     def case(self) -> Case:
@@ -123,25 +128,41 @@ class Bench:
             round((y * spacing[1] - cy) * zoom + size.height() / 2),
         )
 
-    def press(self, y: float, x: float) -> None:
-        self.move(y, x)
-        QTest.mousePress(self.canvas, Qt.MouseButton.LeftButton, pos=self.at(y, x))
+    def press(self, y: float, x: float, modifier: Any = _NO_KEY) -> None:
+        self.move(y, x, modifier)
+        QTest.mousePress(self.canvas, _LEFT, modifier, self.at(y, x))
+        self.held = _LEFT
         settle(0.05)
 
-    def move(self, y: float, x: float) -> None:
-        QTest.mouseMove(self.canvas, self.at(y, x))
+    def move(self, y: float, x: float, modifier: Any = _NO_KEY) -> None:
+        """Move the mouse to a voxel, with the button down after `press`.
+
+        The event goes to the canvas itself. `QTest.mouseMove` moves the pointer of the display
+        instead, and a busy display server drops all but the last of several such moves.
+        """
+        place = self.at(y, x)
+        event = QMouseEvent(
+            QEvent.Type.MouseMove,
+            QPointF(place),
+            QPointF(self.canvas.mapToGlobal(place)),
+            Qt.MouseButton.NoButton,
+            self.held,
+            modifier,
+        )
+        QApplication.sendEvent(self.canvas, event)
         settle(0.03)
 
-    def release(self, y: float, x: float) -> None:
-        QTest.mouseRelease(self.canvas, Qt.MouseButton.LeftButton, pos=self.at(y, x))
+    def release(self, y: float, x: float, modifier: Any = _NO_KEY) -> None:
+        QTest.mouseRelease(self.canvas, _LEFT, modifier, self.at(y, x))
+        self.held = Qt.MouseButton.NoButton
         settle(0.05)
 
-    def stroke(self, *points: tuple[float, float]) -> None:
-        """Press at the first point, drag through the others, release."""
-        self.press(*points[0])
+    def stroke(self, *points: tuple[float, float], modifier: Any = _NO_KEY) -> None:
+        """Press at the first point, drag through the others, release; a key may be held."""
+        self.press(*points[0], modifier)
         for point in points[1:]:
-            self.move(*point)
-        self.release(*points[-1])
+            self.move(*point, modifier)
+        self.release(*points[-1], modifier)
 
     def click_button(self, button: Any) -> None:
         QTest.mouseClick(button, Qt.MouseButton.LeftButton)

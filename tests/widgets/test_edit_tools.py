@@ -35,19 +35,7 @@ def _middle(bench: Bench, muscle: Muscle) -> tuple[float, float]:
     return float(y), float(x)
 
 
-def _drag(bench: Bench, *points: tuple[float, float], modifier: Any = _NONE) -> None:
-    """Press, move through the points, release, with a modifier held all the time."""
-    QTest.mouseMove(bench.canvas, bench.at(*points[0]))
-    QTest.mousePress(bench.canvas, _LEFT, modifier, bench.at(*points[0]))
-    for point in points[1:]:
-        bench.move(*point)
-    QTest.mouseRelease(bench.canvas, _LEFT, modifier, bench.at(*points[-1]))
-    settle(0.03)
-
-
-def _turn(
-    bench: Bench, turns: float, modifier: Any = _NONE, at: tuple[float, float] = (20, 32)
-) -> None:
+def _turn(bench: Bench, turns: float, modifier: Any = _NONE) -> None:
     """Turn the mouse wheel over a voxel."""
     place = QPointF(bench.at(20, 32))
     event = QWheelEvent(
@@ -105,18 +93,18 @@ def test_brushes(bench: Bench) -> None:
     with _Step(bench, "brush"):
         bench.stroke((5, 12), (5, 20))
     with _Step(bench, "eraser"):  # Shift held
-        _drag(bench, (5, 12), (5, 14), modifier=_SHIFT)
+        bench.stroke((5, 12), (5, 14), modifier=_SHIFT)
     assert masks.muscle[z, 5, 12] == 0
     assert masks.muscle[z, 5, 19] == Muscle.PSOAS_MAJOR_LEFT
     bench.key(Qt.Key.Key_E)
     with _Step(bench, "eraser"):
         bench.stroke((5, 19), (5, 20))
     with _Step(bench, "brush"):  # Shift turns the eraser into the brush
-        _drag(bench, (5, 12), (5, 14), modifier=_SHIFT)
+        bench.stroke((5, 12), (5, 14), modifier=_SHIFT)
 
     bench.key(Qt.Key.Key_F)
     bench.key(Qt.Key.Key_R)
-    _drag(bench, (y, x), (y, x + 1), modifier=_CTRL)
+    bench.stroke((y, x), (y, x + 1), modifier=_CTRL)
     name, low, high = panel.edit.limits
     assert name == "fat map"
     assert "Window picked" in panel.message.text()
@@ -146,7 +134,6 @@ def test_brushes(bench: Bench) -> None:
         round((2 * spacing[0] - cz) * zoom + size.height() / 2),
     )
     with _Step(bench, "brush"):
-        QTest.mouseMove(bench.canvas, place)
         QTest.mouseClick(bench.canvas, _LEFT, _NONE, place)
         settle(0.05)
     new = np.argwhere(masks.muscle == Muscle.QUADRATUS_LUMBORUM_LEFT)
@@ -187,7 +174,7 @@ def test_outlines_fill_and_border(bench: Bench) -> None:
         bench.stroke((33, 20), (33, 40), (38, 40), (38, 20))
     assert masks.muscle[z, 35, 30] == Muscle.PSOAS_MAJOR_LEFT
     with _Step(bench, "lasso"):
-        _drag(bench, (33, 20), (33, 30), (38, 30), (38, 20), modifier=_SHIFT)
+        bench.stroke((33, 20), (33, 30), (38, 30), (38, 20), modifier=_SHIFT)
     assert masks.muscle[z, 35, 25] == 0
 
     bench.key(Qt.Key.Key_7)
@@ -197,7 +184,7 @@ def test_outlines_fill_and_border(bench: Bench) -> None:
         bench.stroke(_middle(bench, Muscle.MULTIFIDUS_RIGHT))
     bench.review.brush_panel.edit.fill_by.setCurrentIndex(1)
     bench.key(Qt.Key.Key_8)
-    _drag(bench, _middle(bench, Muscle.ERECTOR_SPINAE_RIGHT), modifier=_CTRL)
+    bench.stroke(_middle(bench, Muscle.ERECTOR_SPINAE_RIGHT), modifier=_CTRL)
     with _Step(bench, "fill"):
         bench.stroke(_middle(bench, Muscle.ERECTOR_SPINAE_RIGHT))
 
