@@ -26,11 +26,11 @@ from napari_backfat.model.volume import Contrast
 from napari_backfat.segment.torch_backend import TorchBackend
 from napari_backfat.segment.weights import BUNDLED
 from napari_backfat.train.evaluate import run as segment
-from napari_backfat.train.evaluate import scan_of
 from napari_backfat.train.finetune import TuneOptions, finetune, run
 from napari_backfat.train.phantom_anatomy import make_anatomy
 from napari_backfat.train.phantom_params import draw_params
 from napari_backfat.train.phantom_signal import make_images
+from napari_backfat.train.sources import scan_of
 from tests.shared_data import real_dixon_case
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from napari_backfat.model.geometry import FileGrid
 from napari_backfat.model.volume import Contrast, Scan
 from napari_backfat.review.session import ReviewSession, run_to_end
 from napari_backfat.segment.torch_backend import TorchBackend
-from napari_backfat.train.evaluate import run, scan_of
+from napari_backfat.train.evaluate import run
+from napari_backfat.train.sources import scan_of
 from napari_backfat.train.trials import phantom_trial
 from tests.anatomy import NOT_A_BACK, draw
 from tests.shared_data import shared_data_folder

@@ -191,7 +191,7 @@ def _legs(rng: np.random.Generator) -> NDArray[np.float32]:
 
 def body_scan(folder: str) -> Any:
     """Open what `make_body` wrote as a scan of four images."""
-    from napari_backfat.train.evaluate import scan_of
+    from napari_backfat.train.sources import scan_of
 
     images = {c: np.load(Path(folder) / f"{c.value}.npy") for c in _CONTRASTS}
     return scan_of(images, body_grid(), "whole body")

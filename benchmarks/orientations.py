@@ -29,10 +29,11 @@ from napari_backfat.model.geometry import FileGrid, Geometry
 from napari_backfat.model.volume import Contrast, Scan, Source, Volume
 from napari_backfat.segment.reformat import labels_back, resample
 from napari_backfat.segment.torch_backend import TorchBackend
-from napari_backfat.train.evaluate import run, scan_of
+from napari_backfat.train.evaluate import run
 from napari_backfat.train.phantom_anatomy import make_anatomy
 from napari_backfat.train.phantom_params import draw_params
 from napari_backfat.train.phantom_signal import make_images
+from napari_backfat.train.sources import scan_of
 from tests.shared_data import real_dixon_case
 
 if TYPE_CHECKING:

@@ -39,7 +39,8 @@ from napari_backfat.segment.torch_backend import TorchBackend
 from napari_backfat.segment.weights import BUNDLED, find_weights
 from napari_backfat.train.config import load_config
 from napari_backfat.train.damage import DAMAGES
-from napari_backfat.train.evaluate import run, scan_of
+from napari_backfat.train.evaluate import run
+from napari_backfat.train.sources import scan_of
 from napari_backfat.train.trials import Trial, map_trial, phantom_trial
 from tests.shared_data import real_dixon_case, shared_data_folder
 

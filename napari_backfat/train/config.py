@@ -29,6 +29,8 @@ class StageConfig:
         Slices a step and number of steps.
     learning_rate : float
         Peak of the one-cycle schedule.
+    real : int
+        Patches of each batch that are cut from `TrainConfig.real_case`.
     """
 
     spacing_mm: float
@@ -37,6 +39,7 @@ class StageConfig:
     batch: int
     steps: int
     learning_rate: float
+    real: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class TrainConfig:
     workers: int = 2
     maps: tuple[str, ...] = field(default_factory=tuple)
     maps_held_out: tuple[str, ...] = field(default_factory=tuple)
+    real_case: str = ""
 
 
 def _stage(raw: dict[str, Any]) -> StageConfig:
@@ -84,6 +88,11 @@ def load_config(path: Path = DEFAULT_CONFIG) -> TrainConfig:
     both = set(raw["maps"]) & set(raw["maps_held_out"])
     if both:
         raise BackfatError(f"{path} trains on maps that it holds out: {', '.join(sorted(both))}.")
+    for stage in (raw["fine"], raw["coarse"]):
+        if stage.real and not raw.get("real_case"):
+            raise BackfatError(f"{path} wants real patches but names no real_case.")
+        if stage.real >= stage.batch:
+            raise BackfatError(f"{path} wants {stage.real} real patches in {stage.batch}.")
     return TrainConfig(**raw)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
+from napari_backfat.segment.network import N_LABELS
+from napari_backfat.train.corrected_batches import CorrectedBatches
 from napari_backfat.train.pool import Pool, open_pool
 from napari_backfat.train.sampling import PatchPlan, make_batch
 
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from napari_backfat.segment.network import NetworkSpec
     from napari_backfat.train.config import StageConfig
+    from napari_backfat.train.corrected import Share
 
 STAGES = ("coarse", "fine")
 _SHARES = {
@@ -32,7 +37,7 @@ def plan_for(stage: str, config: StageConfig) -> PatchPlan:
     return PatchPlan(config.patch, config.spacing_mm, 28.0, 0.09, True)
 
 
-class StepBatches(Dataset["tuple[Tensor, Tensor]"]):
+class StepBatches(Dataset["tuple[Tensor, Tensor, Tensor]"]):
     """Item i is the batch of training step i.
 
     Parameters
@@ -45,26 +50,53 @@ class StepBatches(Dataset["tuple[Tensor, Tensor]"]):
         Patch and batch size, number of steps.
     seed : int
         Of the whole training.
+    real : tuple of Share
+        Labelled slabs of real cases; needed where `config.real` is not zero.
+    spec : NetworkSpec, optional
+        Of the network, for the real patches.
     """
 
-    def __init__(self, folder: Path, stage: str, config: StageConfig, seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        stage: str,
+        config: StageConfig,
+        seed: int,
+        real: tuple[Share, ...] = (),
+        spec: NetworkSpec | None = None,
+    ) -> None:
         self._folder, self._stage, self._config, self._seed = folder, stage, config, seed
         self._plan = plan_for(stage, config)
         self._pools: dict[str, Pool] = {}
         self._low_backs: NDArray[np.float64] = np.ones(1)
+        self._real: CorrectedBatches | None = None
+        if config.real and spec is not None:
+            self._real = CorrectedBatches(real, spec, config.real, seed)
 
     def __len__(self) -> int:
         return self._config.steps
 
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Images (B, 2, Y, X), labels (B, Y, X), and which labels each patch knows (B, 9)."""
         if not self._pools:
             self._pools = {k: open_pool(self._folder, k) for k in _SHARES[self._stage]}
             self._low_backs = _level_weights(self._pools["lumbar"])
         rng = np.random.default_rng([self._seed, STAGES.index(self._stage), step])
         shares = _SHARES[self._stage]
-        kinds = rng.choice(list(shares), size=self._config.batch, p=list(shares.values()))
+        kinds = rng.choice(
+            list(shares), size=self._config.batch - self._config.real, p=list(shares.values())
+        )
         slices = [self._pools[k][self._draw(rng, str(k))] for k in kinds]
-        return make_batch(rng, slices, self._plan)
+        images, labels = make_batch(rng, slices, self._plan)
+        known = torch.ones(len(images), N_LABELS, dtype=torch.bool)
+        if self._real is None:
+            return images, labels, known
+        more = self._real(step)
+        return (
+            torch.cat([images, more[0]]),
+            torch.cat([labels, more[1]]),
+            torch.cat([known, more[2]]),
+        )
 
     def _draw(self, rng: np.random.Generator, kind: str) -> int:
         """Index of a slice of one kind; for the fine network, low lumbar slices more often."""
@@ -84,5 +116,5 @@ def _level_weights(pool: Pool) -> NDArray[np.float64]:
     for i, classes in enumerate(pool.classes):
         counts = np.bincount(classes[::4, ::4].ravel(), minlength=5)
         share[i] = counts[1:3].sum() / max(1, counts[1:5].sum())
-    weights = np.select([share < 0.17, share < 0.27], [0.3, 1.0], 1.7)
+    weights = np.select([share < 0.17, share < 0.27], [0.5, 1.0], 1.7)
     return np.asarray(weights / weights.sum(), dtype=np.float64)

@@ -10,39 +10,22 @@ import numpy as np
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.geometry import FileGrid
-from napari_backfat.model.volume import Contrast, Scan, Source, Volume
+from napari_backfat.model.volume import Contrast
 from napari_backfat.train.phantom_anatomy import make_anatomy
 from napari_backfat.train.phantom_params import draw_params
 from napari_backfat.train.phantom_signal import make_images
+from napari_backfat.train.real_slices import EXPERT
 from napari_backfat.train.scores import score
-from napari_backfat.train.sources import read_working
+from napari_backfat.train.sources import read_working, scan_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from napari_backfat.model.volume import Scan
     from napari_backfat.segment.backend import Segmentation
     from napari_backfat.segment.torch_backend import TorchBackend
 
 logger = logging.getLogger(__name__)
-
-# The expert labels of the real Dixon case, sides from its affine.
-_EXPERT = {
-    Muscle.ERECTOR_SPINAE_RIGHT: 1,
-    Muscle.MULTIFIDUS_RIGHT: 2,
-    Muscle.MULTIFIDUS_LEFT: 3,
-    Muscle.ERECTOR_SPINAE_LEFT: 4,
-}
-
-
-def scan_of(images: dict[Contrast, NDArray[Any]], grid: FileGrid, name: str) -> Scan:
-    """Make a scan of working arrays (Z, Y, X) on one grid."""
-    volumes = tuple(
-        Volume(np.asarray(a, dtype=np.float32), grid, Source(name, ""), contrast)
-        for contrast, a in images.items()
-    )
-    return Scan(volumes, volumes[0])
 
 
 def run(backend: TorchBackend, scan: Scan, device: str = "cpu") -> Segmentation:
@@ -99,7 +82,7 @@ def evaluate_real_dixon(backend: TorchBackend, root: Path, device: str = "cpu") 
                 grid.geometry.spacing_mm,
                 fraction.astype(np.float32),
             ).as_dict()
-            for muscle, value in _EXPERT.items()
+            for muscle, value in EXPERT.items()
         }
         results[name]["seconds"] = round(made.seconds, 2)
         results[name]["flags"] = [f.text for f in made.flags]

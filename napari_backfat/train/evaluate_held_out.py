@@ -12,9 +12,10 @@ from napari_backfat.model.geometry import FileGrid
 from napari_backfat.model.volume import Contrast
 from napari_backfat.train.canvas import SHAPE
 from napari_backfat.train.contrast import render
-from napari_backfat.train.evaluate import run, scan_of
+from napari_backfat.train.evaluate import run
 from napari_backfat.train.pool import make_chunk
 from napari_backfat.train.scores import score
+from napari_backfat.train.sources import scan_of
 
 if TYPE_CHECKING:
     from pathlib import Path

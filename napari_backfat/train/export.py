@@ -74,10 +74,22 @@ def export(config: TrainConfig, run: Path, folder: Path, name: str) -> str:
         **training,
         "seed": config.seed,
         "command": "python -m napari_backfat.train all",
-        "images": "synthetic only",
+        "images": _images(config),
         "anatomy": [*config.maps, "totalseg_ct_example (labels only)", "own phantom"],
         "config": json.loads(json.dumps(dataclasses.asdict(config))),
     }
     text = json.dumps(manifest, indent=1) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     return digest
+
+
+def _images(config: TrainConfig) -> str:
+    """Say on which images was trained."""
+    stages = [stage for stage in STAGES if getattr(config, stage).real]
+    if not stages:
+        return "synthetic only"
+    parts = ", ".join(
+        f"{getattr(config, s).real} of {getattr(config, s).batch} patches of the {s} network"
+        for s in stages
+    )
+    return f"synthetic; {parts} are cut from slices of the real case {config.real_case}"

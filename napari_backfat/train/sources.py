@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from napari_backfat.model.anatomy import Muscle
 from napari_backfat.model.geometry import FileGrid
+from napari_backfat.model.volume import Contrast, Scan, Source, Volume
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +73,15 @@ def read_working(path: Path) -> tuple[NDArray[Any], FileGrid]:
     image: Any = nib.load(path)
     grid = FileGrid.from_affine(image.shape[:3], image.affine)
     return np.ascontiguousarray(grid.to_working(np.asanyarray(image.dataobj))), grid
+
+
+def scan_of(images: dict[Contrast, NDArray[Any]], grid: FileGrid, name: str) -> Scan:
+    """Make a scan of working arrays (Z, Y, X) on one grid."""
+    volumes = tuple(
+        Volume(np.asarray(a, dtype=np.float32), grid, Source(name, ""), contrast)
+        for contrast, a in images.items()
+    )
+    return Scan(volumes, volumes[0])
 
 
 @lru_cache(maxsize=16)

@@ -15,9 +15,12 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from napari_backfat.segment.network import N_LABELS, NetworkSpec, build_network
+from napari_backfat.train.config import data_root
+from napari_backfat.train.corrected_loss import partial_loss
 from napari_backfat.train.dataset import STAGES, StepBatches, plan_for
 from napari_backfat.train.fields import one_blas_thread
 from napari_backfat.train.pool import open_pool
+from napari_backfat.train.real_slices import real_split
 from napari_backfat.train.sampling import make_batch
 from napari_backfat.train.tissues import IGNORE
 
@@ -136,7 +139,9 @@ def train_stage(
     own: StageConfig = getattr(config, stage)
     checkpoint = folder / f"{stage}.pt"
     state = _load_state(own, checkpoint, device)
-    data = StepBatches(folder / "pool", stage, own, config.seed)
+    spec = spec_for(own)
+    real = real_split(data_root(), config.real_case, spec).train if own.real else ()
+    data = StepBatches(folder / "pool", stage, own, config.seed, real, spec)
     last = min(own.steps, stop_at or own.steps)
     loader = DataLoader(
         data, batch_size=None, sampler=range(state.step, last), num_workers=config.workers,
@@ -146,8 +151,8 @@ def train_stage(
     before = state.seconds
     losses: list[float] = []
     state.net.train()
-    for images, labels in loader:
-        losses.append(_step(state, own, images.to(device), labels.to(device), device))
+    for batch in loader:
+        losses.append(_step(state, own, [part.to(device) for part in batch], device))
         state.seconds = before + time.monotonic() - started
         if state.step % 50 == 0:
             _log(folder / f"{stage}_curve.csv", state, float(np.mean(losses[-50:])), own)
@@ -160,13 +165,17 @@ def train_stage(
     return {"step": state.step, "seconds": state.seconds, "held_out_dice": dice.tolist()}
 
 
-def _step(state: _State, own: StageConfig, images: Tensor, labels: Tensor, device: str) -> float:
+def _step(state: _State, own: StageConfig, batch: list[Tensor], device: str) -> float:
+    images, labels, labelled = batch
     rate = learning_rate(state.step, own)
     for group in state.optimiser.param_groups:
         group["lr"] = rate
     with torch.autocast(device.split(":")[0], torch.bfloat16):
         logits = state.net(images)
-    loss = segmentation_loss(logits.float(), labels)
+    if bool(labelled.all()):
+        loss = segmentation_loss(logits.float(), labels)
+    else:
+        loss = partial_loss(logits.float(), labels, labelled)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(state.net.parameters(), 3.0)

@@ -15,10 +15,10 @@ import numpy as np
 from napari_backfat.model.geometry import FileGrid
 from napari_backfat.model.volume import Contrast
 from napari_backfat.train.damage import DAMAGES
-from napari_backfat.train.evaluate import scan_of
 from napari_backfat.train.phantom_anatomy import make_anatomy
 from napari_backfat.train.phantom_params import draw_params
 from napari_backfat.train.phantom_signal import draw_acquisition, make_images
+from napari_backfat.train.sources import scan_of
 
 if TYPE_CHECKING:
     from pathlib import Path

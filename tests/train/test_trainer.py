@@ -3,22 +3,26 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
 
 from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.volume import Contrast
 from napari_backfat.segment.network import build_network
 from napari_backfat.segment.weights import find_weights, load_networks
-from napari_backfat.train.config import StageConfig, TrainConfig, load_config
+from napari_backfat.train.config import DEFAULT_CONFIG, StageConfig, TrainConfig, load_config
 from napari_backfat.train.dataset import StepBatches
 from napari_backfat.train.export import export
 from napari_backfat.train.fatness import fat_fraction
 from napari_backfat.train.others import phantom_slices
 from napari_backfat.train.pool import KINDS
+from napari_backfat.train.real_slices import EXPERT, real_case, real_split
 from napari_backfat.train.scores import score
 from napari_backfat.train.tissues import IGNORE
 from napari_backfat.train.trainer import learning_rate, segmentation_loss, spec_for, train_stage
+from tests.phantom import make_case
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +68,8 @@ def test_a_batch_depends_on_the_step_alone(run_folder: Path) -> None:
     for a, b in zip(one[4], other[4], strict=True):
         assert torch.equal(a, b)
     assert not torch.equal(one[4][0], one[5][0])
-    images, labels = one[4]
+    images, labels, known = one[4]
+    assert known.all()
     assert images.shape == (2, 2, 64, 96)
     assert labels.shape == (2, 64, 96)
     assert set(labels.unique().tolist()) <= {*range(9), IGNORE}
@@ -98,10 +103,56 @@ def test_trained_weights_can_be_exported_and_loaded(run_folder: Path, tmp_path: 
         torch.testing.assert_close(value, trained[key], atol=2e-3, rtol=2e-3)
 
 
+def write_real_case(root: Path) -> None:
+    """A Dixon pair with the four labels of the published files, and the folder of label maps."""
+    (root / "label_maps").mkdir(parents=True)
+    (root / "real_dixon").mkdir()
+    made = make_case((12, 60, 90), (4.0, 2.0, 2.0), fat_fraction=0.2, noise=20.0)
+    labels = np.zeros_like(made.muscles)
+    for muscle, value in EXPERT.items():
+        labels[made.muscles == muscle] = value
+    arrays = {"dseg": labels}
+    for name, contrast in (("water", Contrast.WATER), ("fat", Contrast.FAT)):
+        volume = made.scan.image(contrast)
+        assert volume is not None
+        arrays[name] = volume.voxels
+    grid = made.scan.reference.file_grid
+    for name, array in arrays.items():
+        stored = np.ascontiguousarray(grid.to_file(array))
+        path = root / "real_dixon" / f"CASE_{name}.nii.gz"
+        nib.Nifti1Image(stored, grid.affine).to_filename(path)
+
+
+def test_real_patches_stand_beside_the_synthetic_ones(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_real_case(tmp_path)
+    monkeypatch.setenv("BACKFAT_DATA", str(tmp_path))
+    config = tiny()
+    fine = dataclasses.replace(config.fine, real=1)
+    config = dataclasses.replace(config, fine=fine, real_case="CASE")
+    spec = spec_for(fine)
+    split = real_split(tmp_path, "CASE", spec)
+    learned, measured = split.train[0].index, split.score[0].index
+    assert min(abs(a - b) for a in learned for b in measured) >= 1
+    batches = StepBatches(run_folder / "pool", "fine", fine, 3, split.train, spec)
+    images, labels, known = batches[2]
+    assert torch.equal(images, batches[2][0])
+    assert images.shape == (2, 2, 64, 96)
+    assert known[0].all()
+    assert known[1].tolist() == [True] * 5 + [False] * 4
+    assert set(labels[1].unique().tolist()) <= {0, 1, 2, 3, 4, IGNORE}
+    assert len(set(labels[1].unique().tolist()) & {1, 2, 3, 4}) > 1
+    clear(run_folder)
+    assert train_stage("fine", config, run_folder)["step"] == 6
+    with pytest.raises(BackfatError, match="lacks OTHER_water"):
+        real_case(tmp_path, "OTHER")
+
+
 def test_training_learns(run_folder: Path) -> None:
     torch.manual_seed(0)
     config = tiny()
-    images, labels = StepBatches(run_folder / "pool", "fine", config.fine, 3)[0]
+    images, labels, _ = StepBatches(run_folder / "pool", "fine", config.fine, 3)[0]
     net = build_network(spec_for(config.fine))
     optimiser = torch.optim.AdamW(net.parameters(), 5e-3)
     losses = []
@@ -149,6 +200,10 @@ def test_the_shipped_configuration_is_read_and_mistakes_are_named(tmp_path: Path
         load_config(bad)
     with pytest.raises(BackfatError, match="cannot be read"):
         load_config(tmp_path / "none.toml")
+    text = DEFAULT_CONFIG.read_text(encoding="utf-8")
+    bad.write_text(text.replace('real_case = "TUM01"', ""))
+    with pytest.raises(BackfatError, match="names no real_case"):
+        load_config(bad)
 
 
 def test_scores_of_shifted_boxes_are_known() -> None:
