@@ -1,0 +1,275 @@
+"""Fuzzing of the image loaders: only a sentence may come out, in bounded time and memory.
+
+    python -m benchmarks fuzz            (100,000 damaged inputs)
+    python -m benchmarks.fuzz 20000 7    (so many, of this seed)
+
+A worker process with a limit on its address space opens one damaged input after another. What it
+does is noted in memory that it shares with its watcher, which ends it when one input takes longer
+than allowed, and starts another one behind that input. Every input follows from seed and number.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+import resource
+import shutil
+import signal
+import struct
+import sys
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+from rich.console import Console
+
+from benchmarks.fuzz_mutants import Original, mutant, originals
+from benchmarks.record import Record
+from napari_backfat.io.labels import read_labels
+from napari_backfat.io.scan import open_scan
+from napari_backfat.model.errors import BackfatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INPUTS = 100_000
+LONGEST_S = 5.0
+MEMORY_MB = 512
+"""Address space that opening one of these inputs (a few kB each) may take beyond the program's."""
+_STATE = struct.Struct("<qdqqdqdq")
+# number, its start, opened, refused, longest time, of which, most memory (MB), of which
+
+
+@dataclass
+class Outcome:
+    """What a run of the fuzzer found.
+
+    Attributes
+    ----------
+    inputs, opened, refused : int
+        Damaged inputs; those that could be opened all the same; those refused in a sentence.
+    longest_s : float
+        Longest time for one input, and its number in `longest_at`.
+    most_mb : float
+        Largest growth of the resident memory for one input (1e6 bytes), its number in `most_at`.
+    seconds : float
+        Wall time of the whole run.
+    faults : list of str
+        Everything else that happened.
+    """
+
+    inputs: int = 0
+    opened: int = 0
+    refused: int = 0
+    longest_s: float = 0.0
+    longest_at: int = -1
+    most_mb: float = 0.0
+    most_at: int = -1
+    seconds: float = 0.0
+    faults: list[str] = field(default_factory=list)
+
+
+def fuzz(inputs: int, seed: int = 0, first: int = 0) -> Outcome:
+    """Open damaged inputs in worker processes.
+
+    Parameters
+    ----------
+    inputs : int
+        How many.
+    seed : int
+        They follow from it.
+    first : int
+        Number of the first one.
+    """
+    # Files in memory where the system offers that: millions of writes would wear out a disk.
+    shared = Path("/dev/shm")
+    place = Path(tempfile.mkdtemp(prefix="backfat-fuzz-", dir=shared if shared.is_dir() else None))
+    began, outcome, state = time.monotonic(), Outcome(inputs), mmap.mmap(-1, 4096)
+    try:
+        whole = originals(place)
+        number = first
+        while number < first + inputs:
+            _STATE.pack_into(state, 0, number, time.monotonic(), 0, 0, 0.0, -1, 0.0, -1)
+            end = _watched(whole, place, state, (seed, number, first + inputs))
+            at, _, opened, refused, longest, longest_at, most, most_at = _STATE.unpack_from(state)
+            outcome.opened += opened
+            outcome.refused += refused
+            if longest > outcome.longest_s:
+                outcome.longest_s, outcome.longest_at = longest, longest_at
+            if most > outcome.most_mb:
+                outcome.most_mb, outcome.most_at = most, most_at
+            if end:
+                outcome.faults.append(f"input {at}: {end}")
+            number = at + 1
+        found = place / "faults"
+        if found.exists():
+            outcome.faults += found.read_text("utf-8").split("\n\n")[:-1]
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        state.close()
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _watched(
+    whole: list[Original], place: Path, state: mmap.mmap, which: tuple[int, int, int]
+) -> str:
+    """Run one worker to its end; returns how it ended if not as it should."""
+    child = os.fork()
+    if child == 0:
+        code = 3
+        try:
+            quiet = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(quiet, 2)  # decoders in C print what they think of an input
+            _limit_memory()
+            _work(whole, place, state, which)
+            code = 0
+        except BaseException:  # noqa: BLE001 - the parent must not go on twice
+            _note(place, state, traceback.format_exc(limit=-3))
+        finally:
+            os._exit(code)
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        _, started, *_ = _STATE.unpack_from(state)
+        if time.monotonic() - started > LONGEST_S:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return f"took longer than {LONGEST_S:g} s"
+        time.sleep(0.05)
+    if os.WIFSIGNALED(status):
+        return f"the process was ended by signal {os.WTERMSIG(status)}"
+    return "" if os.WEXITSTATUS(status) == 0 else "the worker failed"
+
+
+def _limit_memory() -> None:
+    used = psutil.Process().memory_info().vms
+    limit = used + MEMORY_MB * 1_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _work(
+    whole: list[Original], place: Path, state: mmap.mmap, which: tuple[int, int, int]
+) -> None:
+    seed, first, end = which
+    opened, refused, longest, longest_at, most, most_at = 0, 0, 0.0, -1, 0.0, -1
+    for number in range(first, end):
+        rng = random.Random(f"{seed}:{number}")
+        original = whole[number % len(whole)]
+        files, _ = mutant(original, rng)
+        path = _written(place, original, files)
+        before = _memory("VmRSS")
+        _clear_peak()
+        start = time.monotonic()
+        _STATE.pack_into(
+            state, 0, number, start, opened, refused, longest, longest_at, most, most_at
+        )
+        try:
+            problem = _open(path, original)
+        except BackfatError as error:
+            refused += 1
+            text = str(error)
+            if "\n" in text or len(text) > 4000:
+                _note(place, state, f"not one sentence: {text!r}")
+        except Exception:  # noqa: BLE001 - finding these is what this is for
+            _note(place, state, traceback.format_exc(limit=-4))
+        else:
+            opened += 1
+            if problem:
+                _note(place, state, problem)
+        took = time.monotonic() - start
+        grown = _memory("VmHWM") - before
+        if took > longest:
+            longest, longest_at = took, number
+        if grown > most:
+            most, most_at = grown, number
+    _STATE.pack_into(
+        state, 0, end - 1, time.monotonic(), opened, refused, longest, longest_at, most, most_at
+    )
+
+
+def _written(place: Path, original: Original, files: dict[str, bytes]) -> Path:
+    folder = place / "input"
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        if old.name not in files:
+            old.unlink()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder if original.is_dicom else folder / next(iter(files))
+
+
+def _open(path: Path, original: Original) -> str:
+    """Open an input as the window does; returns what is wrong with the result."""
+    scan = open_scan([path])
+    for image in scan.images:
+        if not np.isfinite(image.voxels).all():
+            return "opened with voxels that are no numbers"
+        affine = image.geometry.affine
+        if not np.isfinite(affine).all() or np.linalg.det(affine) == 0:
+            return "opened with a grid that is none"
+    if "labels" in original.name:
+        read_labels(path, scan.reference.file_grid)
+    return ""
+
+
+def _note(place: Path, state: mmap.mmap, text: str) -> None:
+    number = _STATE.unpack_from(state)[0]
+    with (place / "faults").open("a", encoding="utf-8") as stream:
+        stream.write(f"input {number}: " + text.replace("\n\n", "\n").rstrip() + "\n\n")
+
+
+def _memory(name: str) -> float:
+    """Return a line of this process's status in units of 1e6 bytes; 0 where there is none."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as stream:
+            line = next(line for line in stream if line.startswith(name))
+    except (OSError, StopIteration):
+        return 0.0
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def _clear_peak() -> None:
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as stream:
+            stream.write("5")  # the peak of the resident memory starts anew
+    except OSError:
+        return
+
+
+def records() -> Iterator[Record]:
+    """Fuzz the loaders of NIfTI and DICOM; a fault ends the benchmark."""
+    outcome = fuzz(INPUTS)
+    if outcome.faults:
+        raise RuntimeError("\n\n".join(outcome.faults[:5]))
+    name = f"{outcome.inputs} damaged NIfTI and DICOM inputs"
+    yield Record(f"faults in {name}", 0.0, "")
+    yield Record(f"longest time for one of {name}", outcome.longest_s * 1e3, "ms")
+    yield Record(f"most memory for one of {name}", outcome.most_mb, "MB")
+
+
+def main(inputs: int, seed: int, first: int = 0) -> int:
+    """Print what a run found; 1 if there was a fault."""
+    outcome = fuzz(inputs, seed, first)
+    console = Console(width=140, highlight=False, markup=False)
+    for fault in outcome.faults[:40]:
+        console.print(fault + "\n")
+    console.print(
+        f"{outcome.inputs} inputs of seed {seed} in {outcome.seconds:.0f} s: {outcome.opened} "
+        f"opened, {outcome.refused} refused in a sentence, {len(outcome.faults)} faults; longest "
+        f"{outcome.longest_s:.3f} s (input {outcome.longest_at}), most memory "
+        f"{outcome.most_mb:.1f} MB (input {outcome.most_at})"
+    )
+    return int(bool(outcome.faults))
+
+
+if __name__ == "__main__":
+    numbers = [int(a) for a in sys.argv[1:]]
+    sys.exit(main(*(numbers + [INPUTS, 0][len(numbers) :])))
