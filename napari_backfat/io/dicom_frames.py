@@ -252,8 +252,8 @@ def _header(dataset: Dataset, rows: float, columns: float, n_frames: float, grou
     return Header(
         series_uid=str(dataset.SeriesInstanceUID),
         number=None if number is None else int(number),
-        description=" ".join(str(description).split())[:64],
-        modality=str(dataset.get("Modality", ""))[:16],
+        description=_shown(description)[:64],
+        modality=_shown(dataset.get("Modality", ""))[:16],
         frame_of_reference=str(dataset.get("FrameOfReferenceUID", "")),
         person=person_of(dataset),
         problem=problem,
@@ -290,20 +290,20 @@ def _frame(
     slope, intercept = _number(values, "RescaleSlope"), _number(values, "RescaleIntercept")
     types = kind.get("FrameType") or dataset.get("ImageType") or ()
     types = [types] if isinstance(types, str) else list(types)
-    component = str(kind.get("ComplexImageComponent") or "") or _ge_component(dataset)
+    component = _shown(kind.get("ComplexImageComponent") or "") or _ge_component(dataset)
     candidates: dict[str, Any] = {
         "description": header.description,
         "echo time": _number(echo, "EffectiveEchoTime") or _number(dataset, "EchoTime"),
         "inversion time": _number(dataset, "InversionTime"),
         "flip angle": _number(dataset, "FlipAngle"),
         "b-value": _number(place("MRDiffusionSequence"), "DiffusionBValue"),
-        "stack": str(content.get("StackID", "")),
+        "stack": _shown(content.get("StackID", ""))[:64],
         "time point": _number(content, "TemporalPositionIndex")
         or _number(dataset, "TemporalPositionIdentifier"),
         "trigger time": _number(dataset, "TriggerTime"),
         "acquisition": _number(content, "FrameAcquisitionNumber")
         or _number(dataset, "AcquisitionNumber"),
-        "acquisition time": str(dataset.get("AcquisitionTime", "")),
+        "acquisition time": _shown(dataset.get("AcquisitionTime", ""))[:64],
     }
     return Frame(
         path=path,
@@ -317,9 +317,14 @@ def _frame(
         spacing=_numbers(measures, "PixelSpacing", 2),
         slope=1.0 if slope is None else slope,
         intercept=intercept or 0.0,
-        image_type=(*(str(t).upper() for t in types), component.upper()),
+        image_type=(*(_shown(t).upper() for t in types), component.upper()),
         keys=tuple((n, v) for n, v in candidates.items() if v not in (None, "")),
     )
+
+
+def _shown(value: object) -> str:
+    """Return text of a header as part of a sentence: one line, nothing that steers a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
 
 
 def _ge_component(dataset: Dataset) -> str:
