@@ -16,7 +16,6 @@ import random
 import resource
 import shutil
 import signal
-import struct
 import sys
 import tempfile
 import time
@@ -38,12 +37,14 @@ from napari_backfat.model.errors import BackfatError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
 INPUTS = 100_000
 LONGEST_S = 5.0
 MEMORY_MB = 512
 """Address space that opening one of these inputs (a few kB each) may take beyond the program's."""
-_STATE = struct.Struct("<qdqqdqdq")
-# number, its start, opened, refused, longest time, of which, most memory (MB), of which
+# What worker and watcher share, one float64 each: single stores, so that neither sees a torn value.
+_NUMBER, _STARTED, _OPENED, _REFUSED, _LONGEST, _LONGEST_AT, _MOST, _MOST_AT = range(8)
 
 
 @dataclass
@@ -90,20 +91,22 @@ def fuzz(inputs: int, seed: int = 0, first: int = 0) -> Outcome:
     # Files in memory where the system offers that: millions of writes would wear out a disk.
     shared = Path("/dev/shm")
     place = Path(tempfile.mkdtemp(prefix="backfat-fuzz-", dir=shared if shared.is_dir() else None))
-    began, outcome, state = time.monotonic(), Outcome(inputs), mmap.mmap(-1, 4096)
+    began, outcome = time.monotonic(), Outcome(inputs)
+    state = np.frombuffer(mmap.mmap(-1, 4096), np.float64, 8)
     try:
         whole = originals(place)
         number = first
         while number < first + inputs:
-            _STATE.pack_into(state, 0, number, time.monotonic(), 0, 0, 0.0, -1, 0.0, -1)
+            state[:] = (number, time.monotonic(), 0, 0, 0, -1, 0, -1)
             end = _watched(whole, place, state, (seed, number, first + inputs))
-            at, _, opened, refused, longest, longest_at, most, most_at = _STATE.unpack_from(state)
-            outcome.opened += opened
-            outcome.refused += refused
-            if longest > outcome.longest_s:
-                outcome.longest_s, outcome.longest_at = longest, longest_at
-            if most > outcome.most_mb:
-                outcome.most_mb, outcome.most_at = most, most_at
+            at = int(state[_NUMBER])
+            outcome.opened += int(state[_OPENED])
+            outcome.refused += int(state[_REFUSED])
+            if state[_LONGEST] > outcome.longest_s:
+                outcome.longest_s = float(state[_LONGEST])
+                outcome.longest_at = int(state[_LONGEST_AT])
+            if state[_MOST] > outcome.most_mb:
+                outcome.most_mb, outcome.most_at = float(state[_MOST]), int(state[_MOST_AT])
             if end:
                 outcome.faults.append(f"input {at}: {end}")
             number = at + 1
@@ -112,13 +115,12 @@ def fuzz(inputs: int, seed: int = 0, first: int = 0) -> Outcome:
             outcome.faults += found.read_text("utf-8").split("\n\n")[:-1]
     finally:
         shutil.rmtree(place, ignore_errors=True)
-        state.close()
     outcome.seconds = time.monotonic() - began
     return outcome
 
 
 def _watched(
-    whole: list[Original], place: Path, state: mmap.mmap, which: tuple[int, int, int]
+    whole: list[Original], place: Path, state: NDArray[np.float64], which: tuple[int, int, int]
 ) -> str:
     """Run one worker to its end; returns how it ended if not as it should."""
     child = os.fork()
@@ -138,8 +140,7 @@ def _watched(
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             break
-        _, started, *_ = _STATE.unpack_from(state)
-        if time.monotonic() - started > LONGEST_S:
+        if time.monotonic() - state[_STARTED] > LONGEST_S:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return f"took longer than {LONGEST_S:g} s"
@@ -156,10 +157,9 @@ def _limit_memory() -> None:
 
 
 def _work(
-    whole: list[Original], place: Path, state: mmap.mmap, which: tuple[int, int, int]
+    whole: list[Original], place: Path, state: NDArray[np.float64], which: tuple[int, int, int]
 ) -> None:
     seed, first, end = which
-    opened, refused, longest, longest_at, most, most_at = 0, 0, 0.0, -1, 0.0, -1
     for number in range(first, end):
         rng = random.Random(f"{seed}:{number}")
         original = whole[number % len(whole)]
@@ -167,32 +167,28 @@ def _work(
         path = _written(place, original, files)
         before = _memory("VmRSS")
         _clear_peak()
-        start = time.monotonic()
-        _STATE.pack_into(
-            state, 0, number, start, opened, refused, longest, longest_at, most, most_at
-        )
+        start = state[_STARTED] = time.monotonic()
+        state[_NUMBER] = number
         try:
             problem = _open(path, original)
         except BackfatError as error:
-            refused += 1
+            state[_REFUSED] += 1
             text = str(error)
             if "\n" in text or len(text) > 4000:
                 _note(place, state, f"not one sentence: {text!r}")
         except Exception:  # noqa: BLE001 - finding these is what this is for
             _note(place, state, traceback.format_exc(limit=-4))
         else:
-            opened += 1
+            state[_OPENED] += 1
             if problem:
                 _note(place, state, problem)
         took = time.monotonic() - start
         grown = _memory("VmHWM") - before
-        if took > longest:
-            longest, longest_at = took, number
-        if grown > most:
-            most, most_at = grown, number
-    _STATE.pack_into(
-        state, 0, end - 1, time.monotonic(), opened, refused, longest, longest_at, most, most_at
-    )
+        if took > state[_LONGEST]:
+            state[_LONGEST], state[_LONGEST_AT] = took, number
+        if grown > state[_MOST]:
+            state[_MOST], state[_MOST_AT] = grown, number
+    state[_NUMBER] = end - 1
 
 
 def _written(place: Path, original: Original, files: dict[str, bytes]) -> Path:
@@ -220,8 +216,8 @@ def _open(path: Path, original: Original) -> str:
     return ""
 
 
-def _note(place: Path, state: mmap.mmap, text: str) -> None:
-    number = _STATE.unpack_from(state)[0]
+def _note(place: Path, state: NDArray[np.float64], text: str) -> None:
+    number = int(state[_NUMBER])
     with (place / "faults").open("a", encoding="utf-8") as stream:
         stream.write(f"input {number}: " + text.replace("\n\n", "\n").rstrip() + "\n\n")
 
