@@ -66,10 +66,11 @@ class Single(StrEnum):
     T2W = "t2w"
 
 
-Water = Annotated[Path | None, typer.Option(help="Water image (NIfTI or DICOM folder)")]
-Fat = Annotated[Path | None, typer.Option(help="Fat image (NIfTI or DICOM folder)")]
+Water = Annotated[Path | None, typer.Option(help="Water image (a file, or DICOM as for --image)")]
+Fat = Annotated[Path | None, typer.Option(help="Fat image (a file, or DICOM as for --image)")]
 Image = Annotated[
-    Path | None, typer.Option(help="One image (NIfTI), or a DICOM folder (FOLDER#2: 2nd series)")
+    Path | None,
+    typer.Option(help="One image, or a DICOM folder, zip or DICOMDIR (FOLDER#2: 2nd series)"),
 ]
 ContrastOption = Annotated[Single, typer.Option(help="What --image shows; auto: by its name")]
 Out = Annotated[Path, typer.Option(help="Case folder to write")]

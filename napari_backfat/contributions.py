@@ -11,13 +11,11 @@ LayerData = list[tuple[Any, ...]]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], LayerData] | None:
-    """Return a reader for NIfTI files, or None for other files."""
-    from napari_backfat.io.formats import format_of
+    """Return a reader for scans (files, DICOM folders and zips), or None for anything else."""
+    from napari_backfat.io.formats import claims
 
     paths = [path] if isinstance(path, str) else list(path)
-    if not paths or any(format_of(p) is None for p in paths):
-        return None
-    return _read
+    return _read if paths and all(map(claims, paths)) else None
 
 
 def _read(path: str | list[str]) -> LayerData:

@@ -106,7 +106,7 @@ def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Load
     if contrast is Contrast.UNKNOWN:
         contrast = info.role
     source = Source(str(info.source), series_hash(info))
-    notes = []
+    notes = list(info.notes)
     if contrast is info.role is not Contrast.UNKNOWN:
         reason = info.evidence.split(' "')[0]  # without the words of the description
         notes.append(

@@ -192,29 +192,43 @@ def looks_like_dicom(path: Path) -> bool:
     """Whether a file starts as DICOM files do, with or without the preamble of Part 10."""
     with path.open("rb") as stream:
         start = stream.read(400)
+    if not starts_like_dicom(start):
+        return False
     if start[128:132] == b"DICM":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             syntax = str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
         # Inflating happens at once and in memory, however large the result.
         return syntax != _DEFLATED
+    return True
+
+
+def starts_like_dicom(start: bytes) -> bool:
+    """Whether these first bytes (132 at least) are of a DICOM file, with preamble or without."""
+    if start[128:132] == b"DICM":
+        return True
     return start[:2] == b"\x08\x00" and start[2:4] in (b"\x00\x00", b"\x05\x00", b"\x08\x00")
+
+
+def regular_files(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and its subfolders; pipes and devices are left out."""
+    for parent, _, names in os.walk(folder):  # does not follow links to folders
+        for name in names:
+            path = Path(parent, name)
+            try:
+                regular = stat.S_ISREG(path.stat().st_mode)  # reading a pipe would hang
+            except OSError:
+                regular = False
+            if regular:
+                yield path
 
 
 def _files(sources: Iterable[Path]) -> Iterator[Path]:
     for source in sources:
-        if not source.is_dir():
+        if source.is_dir():
+            yield from regular_files(source)
+        else:
             yield source
-            continue
-        for folder, _, names in os.walk(source):  # does not follow links to folders
-            for name in names:
-                path = Path(folder, name)
-                try:
-                    regular = stat.S_ISREG(path.stat().st_mode)  # reading a pipe would hang
-                except OSError:
-                    regular = False
-                if regular:
-                    yield path
 
 
 def _frames(path: Path, dataset: Dataset) -> Iterator[Frame]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_backfat.io.archive import is_zip
 from napari_backfat.io.dicom import read_series, series_hash
 from napari_backfat.io.dicom_frames import PARSER_FAILURES, looks_like_dicom
 from napari_backfat.io.dicom_series import SeriesInfo, SeriesNeeded, list_series, split_address
@@ -22,7 +23,7 @@ _OTHER_FILES = (".nii", ".nii.gz")
 
 
 def is_dicom(path: str | Path) -> bool:
-    """Whether a path is a folder of images, a DICOM file, or the address of a series in either.
+    """Whether a path is a folder of images, a zip, a DICOM file, or a series' address in these.
 
     A saved case is no folder of images. Files without a telling name are opened for a look at
     their first bytes.
@@ -33,7 +34,7 @@ def is_dicom(path: str | Path) -> bool:
         return not (place / MANIFEST).exists()
     if name.endswith(_OTHER_FILES) or not place.is_file():
         return False
-    if name.endswith(ENDINGS):
+    if name.endswith(ENDINGS) or is_zip(place):
         return True
     try:
         return looks_like_dicom(place)

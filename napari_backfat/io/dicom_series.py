@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_backfat.io.archive import Unpacked, is_zip, unpacked
 from napari_backfat.io.dicom_frames import Frame, find_frames
 from napari_backfat.io.dicom_role import role_of
 from napari_backfat.io.dicom_stack import MIN_SLICES, Stack, by_place, check_frames, stack_of
+from napari_backfat.io.dicomdir import files_of, is_dicomdir
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
 
@@ -68,6 +70,10 @@ class SeriesInfo:
         Its images.
     stack : Stack or None
         Its slices in order; None if it is no volume.
+    notes : tuple of str
+        Sentences for whoever opens it.
+    held : object
+        Keeps the unpacked files of an archive on the disk as long as the series is known.
     """
 
     source: Path
@@ -88,6 +94,8 @@ class SeriesInfo:
     problem: str
     frames: tuple[Frame, ...]
     stack: Stack | None
+    notes: tuple[str, ...] = ()
+    held: object = None
 
     @property
     def address(self) -> str:
@@ -136,7 +144,7 @@ def list_series(source: str | Path | Sequence[str | Path]) -> tuple[SeriesInfo, 
     Parameters
     ----------
     source : str, Path or sequence of them
-        A folder (with its subfolders), a file, or files.
+        A folder (with its subfolders), a zip, a DICOMDIR, a file, or several of these.
 
     Returns
     -------
@@ -153,11 +161,13 @@ def list_series(source: str | Path | Sequence[str | Path]) -> tuple[SeriesInfo, 
         place = Path(source)
         if not place.exists():
             raise BackfatError(f"There is no file or folder {place}.")
-        frames, ignored = find_frames(place)
+        paths = [place]
     else:
         paths = [Path(p) for p in source]
         place = paths[0].parent if len({p.parent for p in paths}) == 1 else _shared(paths)
-        frames, ignored = find_frames(paths)
+    files, held, left, notes = _expanded(paths)
+    frames, ignored = find_frames(files)
+    ignored += left
     if not frames:
         raise BackfatError(
             f"There is no readable DICOM image in {place} ({ignored} other "
@@ -174,7 +184,30 @@ def list_series(source: str | Path | Sequence[str | Path]) -> tuple[SeriesInfo, 
         for _, members in sorted(groups.items(), key=lambda item: item[0])
         for name, part in _parts(members)
     ]
-    return tuple(replace(info, position=i) for i, info in enumerate(infos, start=1))
+    return tuple(
+        replace(info, position=i, notes=notes, held=held) for i, info in enumerate(infos, start=1)
+    )
+
+
+def _expanded(
+    paths: Sequence[Path],
+) -> tuple[list[Path], tuple[Unpacked, ...], int, tuple[str, ...]]:
+    """Replace archives and DICOMDIRs by their files; returns what holds them, and what is lost."""
+    files: list[Path] = []
+    held: list[Unpacked] = []
+    notes: list[str] = []
+    for path in paths:
+        if is_zip(path):
+            held.append(unpacked(path))
+            files.append(held[-1].folder)
+        elif is_dicomdir(path):
+            named, missing = files_of(path)
+            files += named
+            if missing:
+                notes.append(f"{missing} files that {path.name} names are not there.")
+        else:
+            files.append(path)
+    return files, tuple(held), sum(h.ignored for h in held), tuple(notes)
 
 
 def split_address(path: str | Path) -> tuple[Path, int | None]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_backfat.io.archive import holds_dicom, is_zip
+from napari_backfat.io.dicom_frames import looks_like_dicom, regular_files
 from napari_backfat.io.dicom_open import ENDINGS as DICOM_ENDINGS
 from napari_backfat.io.dicom_open import is_dicom, read_dicom
 from napari_backfat.io.nifti import Loaded, read_nifti
@@ -14,6 +17,9 @@ from napari_backfat.model.volume import Contrast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_FEW = 50
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ def _has_nifti_ending(path: Path) -> bool:
 
 FORMATS: dict[str, Format] = {
     "nifti": Format("NIfTI image", (".nii", ".nii.gz"), _has_nifti_ending, read_nifti),
-    "dicom": Format("DICOM series", DICOM_ENDINGS, is_dicom, read_dicom),
+    "dicom": Format("DICOM series", (*DICOM_ENDINGS, ".zip"), is_dicom, read_dicom),
 }
 """Every format by its short name; the first that can read a path is used."""
 
@@ -56,13 +62,26 @@ def format_of(path: str | Path) -> Format | None:
     return next((f for f in FORMATS.values() if f.can_read(path)), None)
 
 
+def claims(path: str | Path) -> bool:
+    """Whether to offer opening a path that was not named as a scan, such as a dropped one.
+
+    Folders and zips hold anything; a few of their files are looked at.
+    """
+    path = Path(path)
+    if is_zip(path):
+        return holds_dicom(path)
+    if path.is_dir() and format_of(path) is not None:
+        return any(looks_like_dicom(file) for file in itertools.islice(regular_files(path), _FEW))
+    return format_of(path) is not None
+
+
 def read_image(path: str | Path, contrast: Contrast = Contrast.UNKNOWN) -> Loaded:
     """Read one image of any known format.
 
     Parameters
     ----------
     path : str or Path
-        Image file, DICOM folder, or FOLDER#POSITION for one series of it.
+        Image file, DICOM folder or zip, or FOLDER#POSITION for one series of it.
     contrast : Contrast, optional
         What the image shows, if known.
 

@@ -6,8 +6,10 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_backfat.io.archive import is_zip, unpacked
 from napari_backfat.io.dicom import read_series
 from napari_backfat.io.dicom_open import choose_series, is_dicom, role_at, series_at
+from napari_backfat.io.dicom_series import split_address
 from napari_backfat.io.dixon_inputs import from_echoes, from_fraction
 from napari_backfat.io.formats import read_image
 from napari_backfat.io.naming import guess_contrast
@@ -54,8 +56,9 @@ def open_scan(
         One image, or several: a fat-fraction map with or without other images, else one water
         and one fat image, else one in-phase and one opposed-phase image, which are separated.
         Images that are not needed are left out, which a note says. An image may be a DICOM
-        folder, or FOLDER#POSITION for one series of it. Of one DICOM folder alone, or of
-        DICOM files, the only water and fat series of one place are taken, else the only series.
+        folder, a zip of DICOM files, a DICOMDIR, or FOLDER#POSITION for one series of these.
+        Of one DICOM folder alone, or of DICOM files, the only water and fat series of one place
+        are taken, else the only series.
     contrasts : sequence of Contrast, optional
         What each image shows; UNKNOWN, or the argument left out, means: go by the file name or
         the DICOM header.
@@ -84,6 +87,16 @@ def open_scan(
     if contrasts is not None and len(contrasts) != len(files):
         raise ValueError(f"{len(files)} paths but {len(contrasts)} contrasts")
     given = contrasts if contrasts is not None else [Contrast.UNKNOWN] * len(files)
+    # An archive is unpacked once, and what was unpacked goes when the scan is read.
+    archives = (split_address(file)[0] for file in files)
+    held = [unpacked(archive) for archive in archives if is_zip(archive)]
+    try:
+        return _open(files, given, accept_mismatch)
+    finally:
+        del held
+
+
+def _open(files: Sequence[Path], given: Sequence[Contrast], accept_mismatch: bool) -> Scan:
     if _is_dicom_set(files) and set(given) == {Contrast.UNKNOWN}:
         return _open_dicom(files, accept_mismatch)
     known = [

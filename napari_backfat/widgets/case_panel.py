@@ -40,7 +40,10 @@ class CasePanel(QWidget):
             "Files can also be dropped here."
         )
         self.open_dicom = QPushButton("DICOM…")
-        self.open_dicom.setToolTip("Open a scan from a DICOM folder; a list lets you choose")
+        self.open_dicom.setToolTip(
+            "Open a scan from a DICOM folder; a list lets you choose. "
+            "A zip of DICOM files or a DICOMDIR opens by Open scan…, or dropped here."
+        )
         self.open_case = QPushButton("Open case…")
         self.open_case.setToolTip("Open a saved case folder with all its masks and marks")
         self.save = QPushButton("Save")

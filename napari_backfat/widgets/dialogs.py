@@ -43,7 +43,11 @@ _CONTRASTS = {
     "opposed-phase": Contrast.OPPOSED_PHASE,
     "something else (muscle volumes only)": Contrast.UNKNOWN,
 }
-_IMAGES = "NIfTI images (*.nii *.nii.gz);;All files (*)"
+_IMAGES = (
+    "Scans (*.nii *.nii.gz *.dcm *.ima *.IMA *.zip DICOMDIR dicomdir);;"
+    "NIfTI images (*.nii *.nii.gz);;DICOM zip or directory (*.zip DICOMDIR dicomdir);;"
+    "All files (*)"
+)
 
 
 class Dialogs:
