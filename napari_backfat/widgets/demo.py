@@ -76,6 +76,7 @@ def run_demo(out: Path | None = None, exit_after_screenshot: bool = False) -> Me
             viewer.screenshot(str(out / "screenshot.png"), canvas_only=False, flash=False)
         if exit_after_screenshot:
             return case.measurement
+        review.tour.offer_once()
         napari.run()
         return None
     finally:

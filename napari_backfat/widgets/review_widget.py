@@ -32,6 +32,7 @@ from napari_backfat.widgets.risk_desk import RiskDesk
 from napari_backfat.widgets.scheduler import QtScheduler
 from napari_backfat.widgets.segment_panel import SegmentPanel
 from napari_backfat.widgets.tools import Tools
+from napari_backfat.widgets.tour import Tour
 from napari_backfat.widgets.view_panel import ViewPanel
 from napari_backfat.widgets.views import Views
 
@@ -104,6 +105,7 @@ class ReviewWidget(QWidget):
         self._threshold_rest.setSingleShot(True)
         self._threshold_rest.setInterval(_THRESHOLD_REST_MS)
         self._compose()
+        self.tour = Tour(self)
         self._connect()
         strip = viewer.window.add_dock_widget(
             self.live, name="Measurements and risk", area="bottom", tabify=False
@@ -358,6 +360,7 @@ class ReviewWidget(QWidget):
         self.autosaver.stop()
         self.scheduler.stop()
         self.risk.stop()
+        self.tour.end()
         self.tools.release_keys()
         self.session.close()
         if self._watched is not None:
