@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_backfat.io.nifti import Loaded
 
 ENDINGS = (".dcm", ".dicom", ".ima")
-_OTHER_FILES = (".nii", ".nii.gz")
+_OTHER_FILES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
 
 
 def is_dicom(path: str | Path) -> bool:

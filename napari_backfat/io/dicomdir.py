@@ -84,6 +84,8 @@ def files_of(path: Path) -> tuple[list[Path], int]:
         if not there.resolve().is_relative_to(root):  # a link
             raise _leaves(path)
         found[there] = None
+    if not named:
+        raise BackfatError(f"{path} names no files; choose the folder of the images.")
     if not found:
         raise BackfatError(
             f"None of the {missing} files that {path} names is there; copy the whole disc, or "

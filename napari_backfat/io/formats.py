@@ -11,6 +11,8 @@ from napari_backfat.io.archive import holds_dicom, is_zip
 from napari_backfat.io.dicom_frames import looks_like_dicom, regular_files
 from napari_backfat.io.dicom_open import ENDINGS as DICOM_ENDINGS
 from napari_backfat.io.dicom_open import is_dicom, read_dicom
+from napari_backfat.io.itk import ENDINGS as ITK_ENDINGS
+from napari_backfat.io.itk import is_itk, read_itk
 from napari_backfat.io.nifti import Loaded, read_nifti
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
@@ -51,6 +53,7 @@ def _has_nifti_ending(path: Path) -> bool:
 
 FORMATS: dict[str, Format] = {
     "nifti": Format("NIfTI image", (".nii", ".nii.gz"), _has_nifti_ending, read_nifti),
+    "itk": Format("MetaImage or NRRD image", ITK_ENDINGS, is_itk, read_itk),
     "dicom": Format("DICOM series", (*DICOM_ENDINGS, ".zip"), is_dicom, read_dicom),
 }
 """Every format by its short name; the first that can read a path is used."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_backfat.io.dicom_open import find_series, is_dicom
+from napari_backfat.io.itk import is_itk, itk_hash
 from napari_backfat.io.manifest import sha256_of
 from napari_backfat.io.tables import InputRecord
 from napari_backfat.model.errors import BackfatError
@@ -135,4 +136,9 @@ def _as_recorded(candidate: Path, sha256: str, known: dict[str, dict[str, str]])
     """Return what to open if a path holds the image of this hash, else None."""
     if is_dicom(candidate):
         return find_series(candidate, sha256, known)
+    if is_itk(candidate):
+        try:
+            return candidate if itk_hash(candidate) == sha256 else None
+        except BackfatError:
+            return None
     return candidate if sha256_of(candidate) == sha256 else None

@@ -65,7 +65,7 @@ def read_nifti(path: str | Path, contrast: Contrast = Contrast.UNKNOWN) -> Loade
     name = Path(path).name
     grid, notes = grid_of(file.header, name)
     voxels = to_working_float32(file, grid)
-    undefined, value_notes = _settle_undefined(voxels, name)
+    undefined, value_notes = settle_undefined(voxels, name)
     if float(np.ptp(voxels)) == 0:
         raise BackfatError(
             f"{name} has the same value ({voxels.flat[0]:g}) in every voxel; there is nothing to "
@@ -93,7 +93,7 @@ def to_working_float32(file: NiftiFile, grid: NiftiGrid) -> NDArray[np.float32]:
     return voxels
 
 
-def _settle_undefined(
+def settle_undefined(
     voxels: NDArray[np.float32], name: str
 ) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
     """Set voxels without a number to 0 where that is harmless; refuse the image where it is not.

@@ -126,7 +126,7 @@ def grid_of(header: Any, name: str) -> tuple[NiftiGrid, tuple[str, ...]]:
         notes.append(f"{name} is stored in {_UNIT_NAMES[unit]}; shown in millimetres.")
     elif unit != 2:
         notes.append(f"{name} does not name its unit of length; millimetres are assumed.")
-    _check_affine(affine, name, _UNIT_NAMES.get(unit))
+    check_affine(affine, name, _UNIT_NAMES.get(unit))
     notes.extend(_form_notes(template, name, _UNIT_MM.get(unit, 1.0)))
     base = FileGrid.from_affine(template.get_data_shape(), affine)
     version = 2 if isinstance(template, _nifti.Nifti2Header) else 1
@@ -144,7 +144,8 @@ def _template(header: Any) -> Any:
     return template
 
 
-def _check_affine(affine: NDArray[np.float64], name: str, unit: str | None) -> None:
+def check_affine(affine: NDArray[np.float64], name: str, unit: str | None = None) -> None:
+    """Raise a `BackfatError` if a scan of a back cannot lie where an affine to mm places it."""
     if not _is_usable(affine):
         raise BackfatError(
             f"{name} does not say where its voxels are (its affine is singular, absurdly large or "

@@ -44,8 +44,9 @@ _CONTRASTS = {
     "something else (muscle volumes only)": Contrast.UNKNOWN,
 }
 _IMAGES = (
-    "Scans (*.nii *.nii.gz *.dcm *.ima *.IMA *.zip DICOMDIR dicomdir);;"
-    "NIfTI images (*.nii *.nii.gz);;DICOM zip or directory (*.zip DICOMDIR dicomdir);;"
+    "Scans (*.nii *.nii.gz *.mha *.mhd *.nrrd *.nhdr *.dcm *.ima *.IMA *.zip DICOMDIR dicomdir);;"
+    "NIfTI images (*.nii *.nii.gz);;MetaImage or NRRD (*.mha *.mhd *.nrrd *.nhdr);;"
+    "DICOM zip or directory (*.zip DICOMDIR dicomdir);;"
     "All files (*)"
 )
 
