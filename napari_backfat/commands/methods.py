@@ -44,6 +44,10 @@ Floor = Annotated[
     bool, typer.Option("--noise-floor", help="Take off what noise adds to weak signal (Dixon)")
 ]
 Erode = Annotated[int, typer.Option(min=0, max=3, help="Outer voxel layers left out")]
+Least = Annotated[
+    bool,
+    typer.Option("--least-biased", help="Short for --noise-floor --erode 1 (Dixon)"),
+]
 Without = Annotated[
     bool,
     typer.Option("--without-epimuscular", help="Do not count fat between muscle and fascia"),
@@ -81,6 +85,7 @@ def methods(
     n4: N4 = False,
     noise_floor: Floor = False,
     erode: Erode = 0,
+    least_biased: Least = False,
     without_epimuscular: Without = False,
     threshold: Threshold = None,
     intensity: Intensity = None,
@@ -111,6 +116,10 @@ def methods(
             "epimuscular": Epimuscular.EXCLUDED if without_epimuscular else Epimuscular.COUNTED,
         }
         base = replace(base, threshold=threshold if base.method == "dixon" else None, **switches)
+        if least_biased:
+            if not opened.scan.is_dixon:
+                raise BackfatError("--least-biased is for scans with a water and a fat image.")
+            base = base.least_biased
         recipes = agreement_recipes(opened, base)
         if on is not None:
             recipes += [

@@ -16,7 +16,7 @@ from napari_backfat.separate.decide import decide
 from napari_backfat.separate.dixon import fat_fraction
 from napari_backfat.separate.method import DEFAULT_THRESHOLD, fat_is_bright, image_of, method_of
 from napari_backfat.separate.mixture import UNCONVERGED
-from napari_backfat.separate.noise import noise_sd
+from napari_backfat.separate.noise import Noise, noise_of
 from napari_backfat.separate.outline import epimuscular_fat, outer_layer
 from napari_backfat.separate.recipe import FAT_FRACTION, Epimuscular, FatRecord, Fit, Recipe, Scope
 from napari_backfat.separate.wording import title_of
@@ -158,12 +158,15 @@ def _source(
     water, fat = scan.image(Contrast.WATER), scan.image(Contrast.FAT)
     base = None
     if water is not None and fat is not None:
-        sd = 0.0
+        noise = Noise(0.0)
         if recipe.noise_floor and earlier is not None:
-            sd = float(earlier.parameters["fat_fraction"].get("noise_sd", 0.0))
+            known = earlier.parameters["fat_fraction"]
+            noise = Noise(float(known.get("noise_sd", 0.0)), str(known.get("noise_from", "")))
         elif recipe.noise_floor:
-            sd = noise_sd((water, fat), muscle)
-        base = fat_fraction(water, fat, noise_sd=sd)
+            noise = noise_of((water, fat), muscle)
+        base = fat_fraction(water, fat, noise_sd=noise.sd)
+        if noise.origin:
+            base.parameters["noise_from"] = noise.origin
     parameters: dict[str, Any] = {"fat_fraction": base.parameters} if base is not None else {}
     if image == FAT_FRACTION:
         assert base is not None  # image_of has seen both images

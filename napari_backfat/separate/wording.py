@@ -47,9 +47,14 @@ def methods_sentence(record: FatRecord) -> str:
     text += f" ({borders})." if borders else "."
     if "bias_correction" in record.parameters:
         text += " The image was corrected for shading with N4 (Tustison 2010)."
-    sd = record.parameters.get("fat_fraction", {}).get("noise_sd")
+    known = record.parameters.get("fat_fraction", {})
+    sd = known.get("noise_sd")
     if sd is not None:
-        text += f" The noise floor (estimated SD {sd:.3g}) was taken off both images in quadrature."
+        where = f" from {known['noise_from']}" if "noise_from" in known else ""
+        text += (
+            f" The noise floor (SD {sd:.3g}, estimated{where}) was taken off both images in "
+            "quadrature."
+        )
     if recipe.eroded_layers:
         text += (
             f" {_layers(recipe.eroded_layers).capitalize()} of each muscle, in the slice plane, "

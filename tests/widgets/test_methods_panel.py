@@ -103,6 +103,20 @@ def test_switches_reach_the_masks_and_the_layer(bench: Bench, tmp_path: Path) ->
     assert bench.counts_are_right()
 
 
+def test_least_biased_is_one_click_and_stands_in_the_record(bench: Bench, tmp_path: Path) -> None:
+    open_voxels(bench, tmp_path / "voxels")
+    panel = bench.review.methods.panel
+    panel.least_biased.click()
+    assert (panel.layers.value(), panel.floor.isChecked()) == (1, True)
+    assert record_of(bench.case.masks.fat_map).recipe.eroded_layers == 0, "only the form changed"  # type: ignore[union-attr]
+    use(bench)
+    record = record_of(bench.case.masks.fat_map)
+    assert record is not None
+    assert record.recipe == record.recipe.least_biased
+    assert "noise floor" in panel.note.text()
+    assert bench.counts_are_right()
+
+
 def test_the_sentence_follows_the_slider(bench: Bench) -> None:
     bench.review.brush_panel.threshold.setValue(35)
     settle(0.6)
