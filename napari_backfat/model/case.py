@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_backfat.model.history import Step
     from napari_backfat.model.ledger import Ledger
     from napari_backfat.model.levels import SpineRange
     from napari_backfat.model.masks import Masks
@@ -65,6 +66,7 @@ class CaseSignals(SignalGroup):
     levels = Signal(object)
     vertebrae = Signal(object)
     saved = Signal(bool)
+    scan = Signal(object)
 
 
 class Case:
@@ -84,7 +86,7 @@ class Case:
     ----------
     events : CaseSignals
         One signal per evented field: measurement, risk, ai, ai_risk, patient, context,
-        levels, vertebrae, saved.
+        levels, vertebrae, saved, scan (the same images with water and fat exchanged).
     context : PersonalContext
         What else was recorded about the person; no model reads it.
     levels : SpineRange or None
@@ -108,6 +110,7 @@ class Case:
         "levels",
         "vertebrae",
         "saved",
+        "scan",
     )
 
     def __init__(self, scan: Scan, masks: Masks) -> None:
@@ -125,6 +128,13 @@ class Case:
         self.saved = True
         self.folder: str | None = None
         self.revision = 0
+        masks.stepped.connect(self._on_step)
+
+    def _on_step(self, operation: str, step: Step) -> None:
+        """Take the images along where undo or redo passes an exchange of water and fat."""
+        region = step.exchanged_region(self.scan.geometry.shape)
+        if region is not None and operation in ("undo", "redo"):
+            self.scan = self.scan.with_exchanged(region)
 
     def __setattr__(self, name: str, value: Any) -> None:
         known = name in self.__dict__

@@ -32,6 +32,9 @@ class Step:
         (before, after) if the step changed the fat threshold.
     fat_map : tuple of FatMap or None
         (before, after) if the step changed the fat method.
+    exchanged : ndarray of uint8 or None
+        Where the step exchanged water and fat of the images, as bits (`numpy.packbits` of the
+        flat volume); whoever holds the images exchanges them there again to go back or forth.
     derived : bool
         The voxels of the step are not listed: they are those that the rule decides, and follow
         from the threshold and the fat map alone.
@@ -44,12 +47,21 @@ class Step:
     threshold: tuple[float, float] | None = None
     fat_map: tuple[FatMap, FatMap] | None = None
     derived: bool = False
+    exchanged: NDArray[np.uint8] | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory held by this step, in bytes."""
         maps = sum(m.nbytes for m in self.fat_map) if self.fat_map else 0
+        maps += self.exchanged.nbytes if self.exchanged is not None else 0
         return int(self.index.nbytes + self.old.nbytes + self.new.nbytes) + maps
+
+    def exchanged_region(self, shape: tuple[int, int, int]) -> NDArray[np.bool_] | None:
+        """Return `exchanged` as a bool array (Z, Y, X), or None."""
+        if self.exchanged is None:
+            return None
+        count = shape[0] * shape[1] * shape[2]
+        return np.unpackbits(self.exchanged, count=count).view(np.bool_).reshape(shape)
 
 
 class History:
@@ -68,6 +80,7 @@ class History:
         self._open: list[tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]] = []
         self._open_threshold: tuple[float, float] | None = None
         self._open_fat_map: tuple[FatMap, FatMap] | None = None
+        self._open_exchange: NDArray[np.uint8] | None = None
 
     def record(
         self, index: NDArray[np.int64], old: NDArray[np.uint8], new: NDArray[np.uint8]
@@ -86,15 +99,27 @@ class History:
         first = self._open_fat_map[0] if self._open_fat_map else before
         self._open_fat_map = (first, after)
 
+    def record_exchange(self, region: NDArray[np.bool_]) -> None:
+        """Note in the step that is being made where water and fat of the images are exchanged."""
+        self._open_exchange = np.packbits(region)
+
+    def former_rule(self, present: FatMap) -> tuple[FatMap, float] | None:
+        """Return fat map and threshold before the step that is being made; None if it keeps them.
+
+        Parameters
+        ----------
+        present : FatMap
+            In force now.
+        """
+        if self._open_threshold is None:
+            return None
+        former = self._open_fat_map[0] if self._open_fat_map else present
+        return former, self._open_threshold[0]
+
     @property
     def open_voxels(self) -> bool:
         """Whether voxels were listed since the last close."""
         return bool(self._open)
-
-    @property
-    def open_threshold(self) -> tuple[float, float] | None:
-        """First and present threshold of the step that is being made, if it changes it."""
-        return self._open_threshold
 
     @property
     def is_open(self) -> bool:
@@ -109,6 +134,7 @@ class History:
             return None
         threshold, fat_map = self._open_threshold, self._open_fat_map
         parts, self._open = self._open, []
+        exchanged, self._open_exchange = self._open_exchange, None
         self._open_threshold = self._open_fat_map = None
         ruled = fat_map is not None or (threshold is not None and threshold[0] != threshold[1])
         index = np.concatenate([p[0] for p in parts]) if parts else np.empty(0, np.int64)
@@ -125,7 +151,8 @@ class History:
         if index.size == 0 or index.max() < 2**32:
             index = index.astype(np.uint32)
         derived = ruled and not parts
-        step = Step(label, index, old[differs], new[differs], threshold, fat_map, derived)
+        codes = old[differs], new[differs]
+        step = Step(label, index, *codes, threshold, fat_map, derived, exchanged)
         self._undo.append(step)
         self._redo.clear()
         self._trim()
@@ -171,7 +198,7 @@ class History:
         self._undo.clear()
         self._redo.clear()
         self._open.clear()
-        self._open_threshold = self._open_fat_map = None
+        self._open_threshold = self._open_fat_map = self._open_exchange = None
 
     def _trim(self) -> None:
         while len(self._undo) > 1 and self.nbytes > self.max_bytes:

@@ -47,6 +47,16 @@ class Ledger:
         self.defined = np.zeros(shape, np.int64)
         self.fat_sum = np.zeros(shape, np.int64)
 
+    @classmethod
+    def of(
+        cls, muscle: NDArray[np.uint8], tissue: NDArray[np.uint8], fat_codes: NDArray[np.uint16]
+    ) -> Ledger:
+        """Count whole maps, each (Z, Y, X): `Muscle` ids, `TissueCode` values, fat map."""
+        ledger = cls(muscle.shape[0])
+        for z in range(muscle.shape[0]):
+            ledger.count_slice(z, joint_code(muscle[z], tissue[z]), fat_codes[z])
+        return ledger
+
     def move(
         self,
         z: NDArray[np.intp],

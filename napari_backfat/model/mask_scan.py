@@ -12,7 +12,7 @@ from napari_backfat.model.edit_rules import HAND
 from napari_backfat.model.fat_map import apply_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -66,6 +66,27 @@ def differences(
     starts = [s.indices(n)[0] for s, n in zip(box, muscle.shape, strict=True)]
     coordinates = tuple(w + s for w, s in zip(where, starts, strict=True))
     return np.ravel_multi_index(coordinates, muscle.shape).astype(np.int64)
+
+
+def all_differences(
+    boxes: Iterable[Box],
+    muscle: NDArray[np.uint8],
+    tissue: NDArray[np.uint8],
+    shadow: NDArray[np.uint8],
+) -> NDArray[np.int64]:
+    """Return what `differences` finds in several boxes, one after the other."""
+    found = [differences(box, muscle, tissue, shadow) for box in boxes]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def check(
+    shape: tuple[int, int, int], muscle: NDArray[np.uint8], tissue: NDArray[np.uint8] | None
+) -> None:
+    """Raise ValueError unless maps fit a grid (Z, Y, X) and hold known labels only."""
+    if muscle.shape != shape or muscle.max(initial=0) >= N_MUSCLE_CODES:
+        raise ValueError("the muscle map does not fit the grid or has unknown labels")
+    if tissue is not None and (tissue.shape != shape or tissue.max(initial=0) >= N_TISSUE_CODES):
+        raise ValueError("the tissue map does not fit the grid or has unknown labels")
 
 
 @dataclass(frozen=True, eq=False)

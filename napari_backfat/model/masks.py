@@ -8,7 +8,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_backfat.model import mask_scan
-from napari_backfat.model.anatomy import N_MUSCLE_CODES, N_TISSUE_CODES, Muscle
+from napari_backfat.model.anatomy import N_TISSUE_CODES, Muscle
 from napari_backfat.model.change import Author, Change
 from napari_backfat.model.edit_rules import HAND, Written, complete
 from napari_backfat.model.fat_map import apply_rule, threshold_code
@@ -95,11 +95,7 @@ class Masks:
 
     def recount(self) -> Ledger:
         """Count the whole volume afresh from `muscle` and `tissue`; changes nothing."""
-        ledger = Ledger(self.geometry.shape[0])
-        for z in range(self.geometry.shape[0]):
-            joint = joint_code(self.muscle[z], self.tissue[z])
-            ledger.count_slice(z, joint, self._fat_map.codes[z])
-        return ledger
+        return Ledger.of(self.muscle, self.tissue, self._fat_map.codes)
 
     def by_hand(self) -> NDArray[np.bool_]:
         """Return where tissue was painted by a person, bool (Z, Y, X)."""
@@ -153,10 +149,7 @@ class Masks:
         return last
 
     def _sync_parts(self, parts: list[Box], author: Author) -> Change | None:
-        found = [
-            mask_scan.differences(part, self.muscle, self.tissue, self._shadow) for part in parts
-        ]
-        index = np.concatenate(found) if found else np.empty(0, np.int64)
+        index = mask_scan.all_differences(parts, self.muscle, self.tissue, self._shadow)
         if index.size == 0:
             return None
         old = self._shadow.ravel()[index]
@@ -235,7 +228,12 @@ class Masks:
         return self._announce(self._rederive())
 
     def set_method(
-        self, fat_map: FatMap, threshold: float, *, label: str = "fat method"
+        self,
+        fat_map: FatMap,
+        threshold: float,
+        *,
+        label: str = "fat method",
+        exchanged: NDArray[np.bool_] | None = None,
     ) -> Change | None:
         """Replace fat map and threshold together, as one undoable step; paint by hand stays.
 
@@ -247,35 +245,33 @@ class Masks:
             Fat at or above this value of the map's decision, 0..1.
         label : str
             Name of the undo step.
+        exchanged : ndarray, shape (Z, Y, X), bool, optional
+            Where water and fat of the images were exchanged together with this; see `Step`.
 
         Raises
         ------
         BackfatError
             If the threshold is not between 0 and 1.
         """
-        code, former = threshold_code(threshold), self._fat_map
+        threshold_code(threshold)  # before anything is changed
         self.sync()
         self.finish_step("edit")
-        if fat_map is former and threshold == self._threshold:
+        if fat_map is self._fat_map and threshold == self._threshold and exchanged is None:
             return None
+        if exchanged is not None:
+            self.history.record_exchange(exchanged)
+        voxels = self._adopt(fat_map, threshold)
+        self.finish_step(label)
+        return self._announce(voxels)
+
+    def _adopt(self, fat_map: FatMap, threshold: float) -> int:
+        """Take another rule into the open step; returns how many voxels it changed."""
+        former, code = self._fat_map, threshold_code(threshold)
         self._take_map(fat_map)
         self.history.record_fat_map(former, fat_map)
         self.history.record_threshold(self._threshold, threshold)
         self._threshold, self._fat_from = threshold, code
-        voxels = self._rederive()
-        self.finish_step(label)
-        return self._announce(voxels)
-
-    def set_fat_map(self, fat_map: FatMap) -> Change | None:
-        """Replace the fat map and derive the tissue anew; ends the undo history.
-
-        For a map that comes with new muscles; `set_method` can be taken back.
-        """
-        self.sync()
-        self._take_map(fat_map)
-        voxels = self._rederive()
-        self.history.clear()
-        return self._announce(voxels)
+        return self._rederive()
 
     def _take_map(self, fat_map: FatMap) -> None:
         if fat_map.codes.shape != self.geometry.shape:
@@ -300,11 +296,13 @@ class Masks:
         return voxels
 
     def _list_ruled(self) -> None:
-        """List the voxels of an open threshold change, because other voxels join its step."""
-        moved = self.history.open_threshold
-        if moved is None or self.history.open_voxels or self._foreign:
+        """List the voxels of an open change of the rule, because other voxels join its step."""
+        if self.history.open_voxels or self._foreign:
             return
-        decision, cut = self._fat_map.decision, threshold_code(moved[0])
+        former = self.history.former_rule(self._fat_map)
+        if former is None:
+            return
+        decision, cut = former[0].decision, threshold_code(former[1])
         for part in mask_scan.ruled_changes(self._shadow, decision, cut):
             self.history.record(part.index + part.first, part.new, part.old)
 
@@ -314,6 +312,7 @@ class Masks:
         tissue: NDArray[np.uint8] | None = None,
         *,
         label: str = "replace",
+        rule: tuple[FatMap, float] | None = None,
     ) -> Change | None:
         """Set all masks at once, as one undoable step.
 
@@ -325,21 +324,19 @@ class Masks:
             `TissueCode` values; None applies the rule and keeps what a person painted.
         label : str
             Name of the undo step.
+        rule : (FatMap, float), optional
+            Fat map and threshold that come with these masks and belong to the same step.
 
         Raises
         ------
         ValueError
             If a shape or a label does not fit.
         """
-        if muscle.shape != self.geometry.shape or muscle.max(initial=0) >= N_MUSCLE_CODES:
-            raise ValueError("the muscle map does not fit the grid or has unknown labels")
-        if tissue is not None and (
-            tissue.shape != self.geometry.shape or tissue.max(initial=0) >= N_TISSUE_CODES
-        ):
-            raise ValueError("the tissue map does not fit the grid or has unknown labels")
+        mask_scan.check(self.geometry.shape, muscle, tissue)
         self.sync()
         self.finish_step("edit")
-        voxels = 0
+        same = rule is None or (rule[0] is self._fat_map and rule[1] == self._threshold)
+        voxels = 0 if rule is None or same else self._adopt(*rule)
         plane = self.geometry.shape[1] * self.geometry.shape[2]
         for z in range(self.geometry.shape[0]):
             values = self.ruled_tissue(muscle[z], z)

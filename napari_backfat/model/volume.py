@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from napari_backfat.model.geometry import FileGrid, Geometry
 
 
+_EXCHANGED = "Water and fat were exchanged by hand"
+
+
 class Contrast(Enum):
     """What an image shows; the values are the words of the command line and of the files."""
 
@@ -127,7 +130,7 @@ class Scan:
         return self.inputs or self.images
 
     def with_exchanged(self, region: NDArray[np.bool_]) -> Scan:
-        """Return the scan with water and fat exchanged in a region.
+        """Return the scan with water and fat exchanged in a region, and a note that says so.
 
         Parameters
         ----------
@@ -151,8 +154,14 @@ class Scan:
         images = tuple(made.get(v.contrast, v) for v in self.images)
         now = region.copy() if self.exchanged is None else self.exchanged ^ region
         now.setflags(write=False)
+        notes = [note for note in self.notes if not note.startswith(_EXCHANGED)]
+        if now.any():
+            ml = float(now.sum()) * self.geometry.voxel_ml
+            rows = np.flatnonzero(now.any(axis=(1, 2)))
+            notes.append(f"{_EXCHANGED} in {ml:.0f} ml (slices {rows[0]}-{rows[-1]}).")
         return replace(
             self,
+            notes=tuple(notes),
             images=images,
             reference=made.get(self.reference.contrast, self.reference),
             inputs=self.read,

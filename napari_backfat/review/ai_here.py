@@ -9,6 +9,7 @@ import numpy as np
 from napari_backfat.edit.spread import between_corrections
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.review.edits import Edits
+from napari_backfat.review.exchange import EXCHANGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +22,17 @@ if TYPE_CHECKING:
 AI_HERE = "AI here"
 _STARTS_ANEW = ("AI segmentation", "replace", "muscle map from file")
 _NO_WORD_ON_A_SLICE = frozenset(
-    {"smoothing", "islands", "holes", "grow", "shrink", "fat threshold", "fat method", AI_HERE}
+    {
+        "smoothing",
+        "islands",
+        "holes",
+        "grow",
+        "shrink",
+        "fat threshold",
+        "fat method",
+        AI_HERE,
+        EXCHANGE,
+    }
 )
 
 

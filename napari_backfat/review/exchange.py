@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.model.volume import Contrast
@@ -17,22 +15,25 @@ from napari_backfat.separate.swap import SwapReport, find_swaps
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_backfat.model.case import Case
     from napari_backfat.model.fat_map import FatMap
     from napari_backfat.model.volume import Scan
 
-_NOTE = "Water and fat were exchanged by hand"
+EXCHANGE = "exchange of water and fat"
+"""Label of the undo step."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Exchanged:
-    """A scan with exchanged images, and the fat map that belongs to it."""
+    """A scan with exchanged images, the fat map that belongs to it, and the region."""
 
     scan: Scan
     fat_map: FatMap
     threshold: float
+    region: NDArray[np.bool_]
 
 
 def swap_job(case: Case) -> Generator[Progress, None, SwapReport]:
@@ -63,30 +64,23 @@ def exchange_job(case: Case, region: NDArray[np.bool_]) -> Generator[Progress, N
         Where. The same region a second time takes the exchange back, to the last bit.
     """
     scan = case.scan.with_exchanged(region)
-    notes = [note for note in scan.notes if not note.startswith(_NOTE)]
-    if scan.exchanged is not None:
-        ml = float(scan.exchanged.sum()) * scan.geometry.voxel_ml
-        rows = np.flatnonzero(scan.exchanged.any(axis=(1, 2)))
-        notes.append(f"{_NOTE} in {ml:.0f} ml (slices {rows[0]}-{rows[-1]}).")
-    scan = dataclasses.replace(scan, notes=tuple(notes))
     yield Progress(0.3, "Computing the fat map")
     record = record_of(case.masks.fat_map)
     muscle = case.masks.muscle.copy()
     if record is None:
-        return Exchanged(scan, fat_map_of(scan, muscle), case.masks.threshold)
+        return Exchanged(scan, fat_map_of(scan, muscle), case.masks.threshold, region)
     made = separate(scan, muscle, record.recipe)
     stated = record.recipe.method == "dixon"
-    return Exchanged(scan, made.fat_map, case.masks.threshold if stated else made.threshold)
+    threshold = case.masks.threshold if stated else made.threshold
+    return Exchanged(scan, made.fat_map, threshold, region)
 
 
 def accept_exchange(case: Case, made: Exchanged) -> None:
-    """Use exchanged images from now on.
+    """Use exchanged images from now on, as one undoable step; paint by hand stays.
 
-    The masks' undo history ends here, because its steps belong to the former images; exchanging
-    the same region again takes it back. Paint by hand stays.
+    The step keeps the region, not the images: undo exchanges them there again, to the last bit.
     """
     case.scan = made.scan
-    case.masks.set_method(made.fat_map, made.threshold, label="exchange of water and fat")
-    case.masks.history.clear()
+    case.masks.set_method(made.fat_map, made.threshold, label=EXCHANGE, exchanged=made.region)
     case.revision += 1
     case.saved = False

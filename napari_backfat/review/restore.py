@@ -9,7 +9,7 @@ from napari_backfat.measure.quantify import quantify
 from napari_backfat.model.case import AiResult, Case
 from napari_backfat.model.context import PersonalContext
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.model.ledger import Ledger, joint_code
+from napari_backfat.model.ledger import Ledger
 from napari_backfat.model.levels import SpineRange
 from napari_backfat.model.masks import Masks
 from napari_backfat.model.patient import Patient
@@ -108,9 +108,7 @@ def ai_result(
     muscle, tissue = muscle.copy(), tissue.copy()
     muscle.setflags(write=False)
     tissue.setflags(write=False)
-    ledger = Ledger(muscle.shape[0])
-    for z in range(muscle.shape[0]):
-        ledger.count_slice(z, joint_code(muscle[z], tissue[z]), masks.fat_map.codes[z])
+    ledger = Ledger.of(muscle, tissue, masks.fat_map.codes)
     combined = tuple(str(key) for key in provenance.get("combined", ()))
     measurement = quantify(ledger, masks.geometry, masks.fat_map.kind, threshold, combined)
     return AiResult(muscle, tissue, ledger, measurement, provenance)

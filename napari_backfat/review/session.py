@@ -190,8 +190,8 @@ class ReviewSession:
         masks.sync()
         masks.finish_step("edit")
         edits = masks.edits
-        masks.set_method(result.fat_map, result.threshold)
-        masks.replace(segmentation.muscle, label="AI segmentation")
+        rule = (result.fat_map, result.threshold)
+        masks.replace(segmentation.muscle, label="AI segmentation", rule=rule)
         masks.edits = edits  # the AI is no person
         ruled = np.stack(
             [masks.ruled_tissue(plane, z) for z, plane in enumerate(segmentation.muscle)]
@@ -230,8 +230,8 @@ class ReviewSession:
     def accept_muscles(self, muscle: NDArray[np.uint8]) -> None:
         """Take a muscle map that was made elsewhere; uint8 (Z, Y, X) `Muscle` ids."""
         case = self._require_case()
-        case.masks.set_method(*map_for_muscles(case.scan, muscle, case.masks))
-        case.masks.replace(muscle, label="muscle map from file")
+        rule = map_for_muscles(case.scan, muscle, case.masks)
+        case.masks.replace(muscle, label="muscle map from file", rule=rule)
 
     @property
     def has_edits(self) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari_backfat.layers.case_layers import CaseLayers
     from napari_backfat.model.case import Case
+    from napari_backfat.model.volume import Scan
     from napari_backfat.review.exchange import Exchanged
     from napari_backfat.separate.swap import SwapAlarm, SwapReport
     from napari_backfat.widgets.case_desk import CaseDesk
@@ -43,7 +44,7 @@ class DixonDesk(QWidget):
     layers : callable
         Returns the layers of the open case, or None.
     changed : callable
-        Called after images were exchanged.
+        Called after images were exchanged, also by undo and redo.
 
     Attributes
     ----------
@@ -73,7 +74,7 @@ class DixonDesk(QWidget):
         self.exchange = QPushButton("Exchange here")
         self.exchange.setToolTip(
             "Exchange the images in the region shown and compute the fat map anew. The same again "
-            "takes it back; the undo steps of the masks end here."
+            "takes it back, and so does undo."
         )
         self.back = QPushButton("As read")
         self.back.setToolTip("Take back every exchange: images as they were read")
@@ -179,23 +180,28 @@ class DixonDesk(QWidget):
         if case is not self._case:
             return
         accept_exchange(case, made)
+
+    def _on_scan(self, scan: Scan) -> None:
+        """Show the images after an exchange, or after undo and redo have passed one."""
         layers = self._layers()
         if layers is not None:
-            for volume in case.scan.images:
+            for volume in scan.images:
                 layer = layers.images.get(volume.contrast.value)
                 if layer is not None:
                     layer.data = volume.voxels
         self._show_report(None)
-        self.text.setText(case.scan.notes[-1] if case.scan.exchanged is not None else "As read.")
+        self.text.setText(scan.notes[-1] if scan.exchanged is not None else "As read.")
         self._changed()
 
     # ------------------------------------------------------------------ state
 
     def _on_opened(self, case: Case) -> None:
         self._case = case
+        case.events.scan.connect(self._on_scan)
         self._show_report(None)
 
-    def _on_closing(self, _: Case) -> None:
+    def _on_closing(self, case: Case) -> None:
+        case.events.scan.disconnect(self._on_scan)
         self._clear_layer()
         self._case = None
         self._show_report(None)

@@ -334,7 +334,7 @@ def test_fat_map_kinds_make_their_layer() -> None:
     layers = CaseLayers(viewer, made.scan, masks)
     assert "fat map" not in layers.images
     values = np.full(made.scan.geometry.shape, 0.5, np.float32)
-    masks.set_fat_map(FatMap.from_values(values, FatMapKind.MIXTURE, "test"))
+    masks.set_method(FatMap.from_values(values, FatMapKind.MIXTURE, "test"), 0.5)
     layers.update_fat_map()
     assert layers.images["fat map"] in viewer.layers
     layers.remove()

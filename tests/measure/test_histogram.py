@@ -78,7 +78,7 @@ def test_another_fat_map_counts_everything_again() -> None:
     other = FatMap.from_values(
         np.full(masks.geometry.shape, 0.255), FatMapKind.FAT_FRACTION, "constant"
     )
-    masks.set_fat_map(other)
+    masks.set_method(other, masks.threshold)
     histogram.refresh()
     assert histogram.voxels([_LEFT])[25] == (masks.muscle == _LEFT).sum()
     _assert_right(histogram, masks)
@@ -103,7 +103,8 @@ def test_edges_of_the_range() -> None:
     values[1] = 0.999999
     values[2] = 0.01
     values[3] = np.nan
-    masks.set_fat_map(FatMap.from_values(values, FatMapKind.FAT_FRACTION, "edges"))
+    edges = FatMap.from_values(values, FatMapKind.FAT_FRACTION, "edges")
+    masks.set_method(edges, masks.threshold)
     histogram = FatHistogram(masks)
     histogram.refresh()
     per_slice = int((masks.muscle[0] == _LEFT).sum())

@@ -318,16 +318,18 @@ def test_replace_refuses_what_does_not_fit(muscle: np.ndarray, tissue: np.ndarra
     assert np.array_equal(masks.tissue, before[1])
 
 
-def test_new_fat_map_decides_anew_and_ends_the_history() -> None:
+def test_new_fat_map_decides_anew_and_can_be_taken_back() -> None:
     masks = lean_masks()
     write(masks, Author.BRUSH, tissue=FAT_HAND)
     masks.finish_step("brush")
-    masks.set_fat_map(uniform(0.8))
+    before = masks.tissue.copy()
+    masks.set_method(uniform(0.8), 0.5)
     assert masks.tissue[1, 2].tolist() == [FAT, FAT, FAT, FAT_HAND, FAT]
     assert masks.ledger.fat_sum[1, SPINAE, FAT] == 4 * 48_000
-    assert masks.undo() is None
+    masks.undo()
+    assert np.array_equal(masks.tissue, before)
     with pytest.raises(ValueError, match="is not on"):
-        masks.set_fat_map(FatMap.undefined((1, 1, 1), "small"))
+        masks.set_method(FatMap.undefined((1, 1, 1), "small"), 0.5)
 
 
 def test_fat_map_on_another_grid_is_refused_at_once() -> None:
@@ -430,7 +432,7 @@ def test_marks_are_found() -> None:
 # ---------------------------------------------------------------------- any sequence of edits
 
 Voxel = tuple[int, int, int]
-State = tuple[dict[Voxel, tuple[int, int, int]], float]
+State = tuple[dict[Voxel, tuple[int, int, int]], float, FatMap]
 
 
 class Book:
@@ -442,7 +444,7 @@ class Book:
         self.voxels = dict.fromkeys(itertools.product(*map(range, SHAPE)), (0, 0, 0))
 
     def state(self) -> State:
-        return dict(self.voxels), self.threshold
+        return dict(self.voxels), self.threshold, self.values
 
     def rule(self, voxel: Voxel) -> int:
         code = int(self.values.codes[voxel])
@@ -556,11 +558,14 @@ class Editing(RuleBasedStateMachine):
         if finish:
             self.finish()
 
-    @rule(seed=seeds, with_tissue=st.booleans())
-    def replace(self, seed: int, with_tissue: bool) -> None:
+    @rule(seed=seeds, with_tissue=st.booleans(), threshold=st.one_of(st.none(), percents))
+    def replace(self, seed: int, with_tissue: bool, threshold: float | None) -> None:
         rng = np.random.default_rng(seed)
         muscle = rng.integers(0, 9, SHAPE, dtype=np.uint8) * (rng.random(SHAPE) < 0.5)
         self.settle(self.book.state())
+        new = None if threshold is None else (fat_map(seed), threshold)
+        if new is not None:
+            self.take_rule(*new)
         # A file's plain labels are the rule's own; only marks differ from it.
         tissue = np.zeros(SHAPE, np.uint8)
         for voxel, (_, _, mark) in list(self.book.voxels.items()):
@@ -571,15 +576,19 @@ class Editing(RuleBasedStateMachine):
                 label = mark
             tissue[voxel] = label
             self.book.put(voxel, int(muscle[voxel]), label)
-        self.masks.replace(muscle.astype(np.uint8), tissue if with_tissue else None)
+        self.masks.replace(muscle.astype(np.uint8), tissue if with_tissue else None, rule=new)
         self.settle(self.book.state())
 
-    @rule(seed=seeds)
-    def set_fat_map(self, seed: int) -> None:
-        self.masks.set_fat_map(fat_map(seed))
-        self.book.values = self.masks.fat_map
+    @rule(seed=seeds, threshold=percents)
+    def set_method(self, seed: int, threshold: float) -> None:
+        self.settle(self.book.state())
+        self.take_rule(fat_map(seed), threshold)
+        self.masks.set_method(self.book.values, threshold)
+        self.settle(self.book.state())
+
+    def take_rule(self, values: FatMap, threshold: float) -> None:
+        self.book.values, self.book.threshold = values, threshold
         self.book.apply_rule()
-        self.past, self.future, self.begun = [], [], self.book.state()
 
     def travel(self, source: list[State], target: list[State], change: Change | None) -> None:
         assert (change is not None) is bool(source)
@@ -587,6 +596,7 @@ class Editing(RuleBasedStateMachine):
             target.append(self.begun)
             self.begun = source.pop()
             self.book.voxels, self.book.threshold = dict(self.begun[0]), self.begun[1]
+            self.book.values = self.begun[2]
 
     @rule(times=st.integers(1, 4))
     def undo(self, times: int) -> None:

@@ -113,7 +113,7 @@ def do(case: Case, journal: CaseJournal, what: str, number: int) -> None:
     elif what == "method":
         masks.set_method(some_map(number % 7, basis=number % 2 == 0), number % 11 / 10)
     elif what == "map":
-        masks.set_fat_map(some_map(number % 7))
+        masks.set_method(some_map(number % 7), masks.threshold)
     elif what == "ai":
         masks.replace(rng.integers(0, 9, SHAPE, dtype=np.uint8), label="AI segmentation")
     elif what == "given":
