@@ -65,6 +65,11 @@ def source_series(
         or if the series is not there any more.
     """
     info = info_of(content.scan.reference, content, options)
+    if info.stations:
+        raise BackfatError(
+            f"The scan was put together from {len(info.stations)} stations, and a DICOM "
+            "segmentation can refer to one series only; export NIfTI, or open a station alone."
+        )
     stack = info.stack
     assert stack is not None  # `info_of` returns only series that can be opened
     firsts = [frames[0] for frames in stack.slices]

@@ -6,7 +6,7 @@ import hashlib
 import struct
 import warnings
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydicom import dcmread
@@ -15,8 +15,10 @@ from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from napari_backfat.io.dicom_frames import PARSER_FAILURES
+from napari_backfat.io.dicom_stations import DIXON, station_plan
 from napari_backfat.io.manifest import sha256_of
 from napari_backfat.io.nifti import Loaded
+from napari_backfat.io.stations import gains_of, match_of, stitch
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast, Source, Volume
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.io.dicom_series import SeriesInfo
+    from napari_backfat.io.dicom_stack import Stack
+    from napari_backfat.io.stations import Match, Plan
 
 _LARGEST_INTENSITY = 1e30  # beyond it, sums of float32 intensities overflow
 _BARE_MARKERS = {0x01, 0xFF, *range(0xD0, 0xD9)}  # JPEG markers without a length
@@ -58,7 +62,41 @@ def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Load
         raise BackfatError(
             f"Series {info.number} in {info.source} cannot be opened. {info.problem}"
         )
-    grid = info.stack.grid
+    record: dict[str, Any] = {}
+    if contrast is Contrast.UNKNOWN:
+        contrast = info.role
+    notes = list(info.notes)
+    if info.stations:
+        voxels, copies, record, said = _stitched(info, contrast)
+        notes.append(said)
+    else:
+        voxels, copies = _voxels(info, info.stack)
+    low, high = float(voxels.min()), float(voxels.max())
+    if not (low >= -_LARGEST_INTENSITY and high <= _LARGEST_INTENSITY):
+        raise BackfatError(
+            f"Series {info.number} in {info.source} holds values that are no usable numbers; "
+            "export it again."
+        )
+    if low == high:
+        raise BackfatError(
+            f"Series {info.number} in {info.source} has the same value ({low:g}) in every voxel; "
+            "there is nothing to see in it, so choose another series."
+        )
+    source = Source(str(info.source), series_hash(info))
+    if contrast is info.role is not Contrast.UNKNOWN:
+        reason = info.evidence.split(' "')[0]  # without the words of the description
+        notes.append(f"{_name(info)}: taken for a {contrast.value} image, by the {reason}.")
+    if copies:
+        notes.append(f"{copies} images of the series were there twice; each was used once.")
+    if info.map_name:
+        notes.append(f"The series is a {info.map_name}, not an image of intensities.")
+    volume = Volume(voxels, info.stack.grid, source, contrast)
+    return Loaded(volume, tuple(notes), record=record, person=info.person)
+
+
+def _voxels(info: SeriesInfo, stack: Stack) -> tuple[NDArray[np.float32], int]:
+    """Return the scaled values of one series, axes (Z, Y, X), and how many images were twice."""
+    grid = stack.grid
     try:
         voxels = np.empty(grid.geometry.shape, dtype=np.float32)
     except MemoryError as error:
@@ -68,7 +106,7 @@ def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Load
         ) from error
     in_file_order = grid.to_file(voxels)
     files: defaultdict[Path, dict[int, int]] = defaultdict(dict)
-    for k, frames in enumerate(info.stack.slices):
+    for k, frames in enumerate(stack.slices):
         for frame in frames:
             files[frame.path][frame.index] = k
     by_image = {(f.path, f.index): f for f in info.frames}
@@ -92,31 +130,63 @@ def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Load
                     f"Series {info.number} in {info.source} has several different images at the "
                     "same place, and its headers do not tell them apart; export one volume alone."
                 )
-    low, high = float(voxels.min()), float(voxels.max())
-    if not (low >= -_LARGEST_INTENSITY and high <= _LARGEST_INTENSITY):
-        raise BackfatError(
-            f"Series {info.number} in {info.source} holds values that are no usable numbers; "
-            "export it again."
-        )
-    if low == high:
-        raise BackfatError(
-            f"Series {info.number} in {info.source} has the same value ({low:g}) in every voxel; "
-            "there is nothing to see in it, so choose another series."
-        )
-    if contrast is Contrast.UNKNOWN:
-        contrast = info.role
-    source = Source(str(info.source), series_hash(info))
-    notes = list(info.notes)
-    if contrast is info.role is not Contrast.UNKNOWN:
-        reason = info.evidence.split(' "')[0]  # without the words of the description
-        notes.append(
-            f"Series {info.number} is taken for a {contrast.value} image, by its {reason}."
-        )
-    if copies:
-        notes.append(f"{copies} images of the series were there twice; each was used once.")
-    if info.map_name:
-        notes.append(f"The series is a {info.map_name}, not an image of intensities.")
-    return Loaded(Volume(voxels, grid, source, contrast), tuple(notes))
+    return voxels, copies
+
+
+def _stitched(
+    info: SeriesInfo, contrast: Contrast
+) -> tuple[NDArray[np.float32], int, dict[str, Any], str]:
+    """Put the stations of an entry together; also returns a record and a sentence on how.
+
+    The intensities of Dixon images are left as they are, whatever the overlap says: a fat fraction
+    is a ratio of two images of one station, and a factor on one of them would change it.
+    """
+    plan = station_plan(info)
+    stacks, copies = [], 0
+    for station in info.stations:
+        assert station.stack is not None
+        voxels, twice = _voxels(station, station.stack)
+        stacks.append(station.stack.grid.to_file(voxels))
+        copies += twice
+    matches = match_of(plan, stacks)
+    may_match = contrast not in DIXON and not info.map_name
+    gains = gains_of(plan, matches) if may_match else None
+    joined = plan.grid.to_working(stitch(plan, stacks, gains))
+    record = {
+        "stations": [
+            {"series": s.number, "images": s.n_images, "sha256": series_hash(s)}
+            for s in info.stations
+        ],
+        "overlaps_mm": [round(o, 2) for o in plan.overlaps_mm],
+        "step_mm": round(plan.step_mm, 4),
+        "interpolated": not plan.exact,
+        "brightness_of_each_to_the_one_before": [
+            round(m.ratio, 4) if m.is_measured else None for m in matches
+        ],
+        "multiplied_by": gains and [round(g, 4) for g in gains],
+        "blending": "linear over each overlap",
+    }
+    return np.ascontiguousarray(joined), copies, record, _said(info, plan, matches, gains)
+
+
+def _said(
+    info: SeriesInfo, plan: Plan, matches: Sequence[Match], gains: Sequence[float] | None
+) -> str:
+    overlaps = ", ".join(f"{max(o, 0):.0f}" for o in plan.overlaps_mm)
+    text = f"{_name(info)} were put together, blended linearly over {overlaps} mm of overlap"
+    if not plan.exact:
+        text += f" and interpolated to slices {plan.step_mm:.2f} mm apart"
+    if gains is not None:
+        factors = ", ".join(f"{g:.2f}" for g in gains)
+        text += f"; to be equally bright where they overlap, they were multiplied by {factors}"
+    elif noticed := [m.ratio for m in matches if m.is_noticed]:
+        ratios = ", ".join(f"{r:.2f}" for r in noticed)
+        text += f"; neighbours differ in brightness (ratio {ratios}), which was left as it is"
+    return f"{text}."
+
+
+def _name(info: SeriesInfo) -> str:
+    return info.name[:1].upper() + info.name[1:]
 
 
 def series_hash(info: SeriesInfo) -> str:

@@ -20,11 +20,13 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
 
-from napari_backfat.io.dicom_person import Person, person_of
+from napari_backfat.io.dicom_person import person_of
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from napari_backfat.model.person import Person
 
 logging.getLogger("pydicom").setLevel(logging.ERROR)  # one line per odd value of every slice
 
@@ -43,8 +45,9 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 
 _KEYWORDS = (
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription",
-    "ProtocolName", "Modality", "FrameOfReferenceUID", "ImageType", "ComplexImageComponent",
-    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated",
+    "ProtocolName", "Modality", "FrameOfReferenceUID", "StudyInstanceUID", "ImageType",
+    "ComplexImageComponent", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
+    "BitsAllocated",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope",
     "RescaleIntercept", "EchoTime", "InversionTime", "FlipAngle", "DiffusionBValue",
     "TemporalPositionIdentifier", "TriggerTime", "AcquisitionNumber", "AcquisitionTime",
@@ -78,6 +81,8 @@ class Header:
         Modality, for example "MR".
     frame_of_reference : str
         Frame of Reference UID.
+    study_uid : str
+        Study Instance UID.
     person : Person
         Age, sex and size, to be offered.
     problem : str
@@ -89,6 +94,7 @@ class Header:
     description: str
     modality: str
     frame_of_reference: str
+    study_uid: str
     person: Person
     problem: str
 
@@ -269,6 +275,7 @@ def _header(dataset: Dataset, rows: float, columns: float, n_frames: float, grou
         description=_shown(description)[:64],
         modality=_shown(dataset.get("Modality", ""))[:16],
         frame_of_reference=str(dataset.get("FrameOfReferenceUID", "")),
+        study_uid=str(dataset.get("StudyInstanceUID", "")),
         person=person_of(dataset),
         problem=problem,
     )

@@ -9,6 +9,7 @@ from napari_backfat.io.archive import is_zip
 from napari_backfat.io.dicom import read_series, series_hash
 from napari_backfat.io.dicom_frames import PARSER_FAILURES, looks_like_dicom
 from napari_backfat.io.dicom_series import SeriesInfo, SeriesNeeded, list_series, split_address
+from napari_backfat.io.dicom_stations import without_members
 from napari_backfat.io.manifest import MANIFEST
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
@@ -84,7 +85,7 @@ def one_series(series: Sequence[SeriesInfo], contrast: Contrast = Contrast.UNKNO
         raise BackfatError(
             f"No series in {series[0].source} can be opened. {' '.join(reasons[:3])}"
         )
-    images = [s for s in usable if not s.map_name]
+    images = [s for s in without_members(usable) if not s.map_name]
     fitting = [s for s in images if s.role is contrast and contrast is not Contrast.UNKNOWN]
     for candidates in (fitting, images, usable):
         if len(candidates) == 1:
@@ -105,7 +106,7 @@ def choose_series(series: Sequence[SeriesInfo]) -> tuple[tuple[SeriesInfo, Contr
     BackfatError
         If no series can be opened.
     """
-    usable = [s for s in series if not s.problem and not s.map_name]
+    usable = [s for s in without_members(series) if not s.problem and not s.map_name]
     water, fat = ([s for s in usable if s.role is r] for r in (Contrast.WATER, Contrast.FAT))
     if len(water) == 1 and len(fat) == 1 and _same_place(water[0], fat[0]):
         return (water[0], Contrast.WATER), (fat[0], Contrast.FAT)

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from napari_backfat.model.person import Person
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _UNIT_YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-
-
-@dataclass(frozen=True)
-class Person:
-    """What the header says about the person who was scanned.
-
-    Attributes
-    ----------
-    age_years : float or None
-        Age at the examination.
-    sex : str or None
-        "F", "M" or "O", as DICOM has it.
-    height_cm, weight_kg : float or None
-        Size.
-    """
-
-    age_years: float | None = None
-    sex: str | None = None
-    height_cm: float | None = None
-    weight_kg: float | None = None
 
 
 def person_of(dataset: Dataset) -> Person:

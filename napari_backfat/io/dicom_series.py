@@ -14,17 +14,20 @@ from napari_backfat.io.archive import Unpacked, is_zip, unpacked
 from napari_backfat.io.dicom_frames import Frame, find_frames
 from napari_backfat.io.dicom_role import role_of
 from napari_backfat.io.dicom_stack import MIN_SLICES, Stack, by_place, check_frames, stack_of
+from napari_backfat.io.dicom_stations import MAX_STATIONS, stitched
 from napari_backfat.io.dicomdir import files_of, is_dicomdir
+from napari_backfat.io.stations import plan_of
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_backfat.io.dicom_person import Person
+    from napari_backfat.model.person import Person
 
 _OBLIQUE_DEG = 20.0
 _LONGEST_LIST = 40
+_STATION_KEYS = ("stack", "acquisition", "acquisition time")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,8 @@ class SeriesInfo:
         Its slices in order; None if it is no volume.
     notes : tuple of str
         Sentences for whoever opens it.
+    stations : tuple of SeriesInfo
+        From first to last, where several series are put together; empty for one series.
     held : object
         Keeps the unpacked files of an archive on the disk as long as the series is known.
     """
@@ -95,6 +100,7 @@ class SeriesInfo:
     frames: tuple[Frame, ...]
     stack: Stack | None
     notes: tuple[str, ...] = ()
+    stations: tuple[SeriesInfo, ...] = ()
     held: object = None
 
     @property
@@ -103,9 +109,17 @@ class SeriesInfo:
         return f"{self.source}#{self.position}"
 
     @property
+    def name(self) -> str:
+        """What to call it in a sentence: "series 3", or "3 stations (series 3, 5, 7)"."""
+        if not self.stations:
+            return f"series {self.number}" if self.number is not None else "series"
+        numbers = sorted({s.number for s in self.stations if s.number is not None})
+        return f"{len(self.stations)} stations (series {', '.join(map(str, numbers))})"
+
+    @property
     def text(self) -> str:
         """One line for a list."""
-        words = [f"series {self.number}" if self.number is not None else "series"]
+        words = [self.name]
         if self.description:
             words.append(f'"{self.description}"')
         if self.part:
@@ -129,7 +143,8 @@ class SeriesNeeded(BackfatError):
 
     def __init__(self, series: Sequence[SeriesInfo], reason: str) -> None:
         source = series[0].source
-        lines = "; ".join(f"{s.position}: {s.text}" for s in series[:_LONGEST_LIST])
+        listed = sorted(series, key=lambda s: not s.stations)[:_LONGEST_LIST]
+        lines = "; ".join(f"{s.position}: {s.text}" for s in listed)
         more = f"; and {len(series) - _LONGEST_LIST} more" if len(series) > _LONGEST_LIST else ""
         super().__init__(
             f"{source} holds {len(series)} DICOM series and {reason}; name one as "
@@ -184,8 +199,10 @@ def list_series(source: str | Path | Sequence[str | Path]) -> tuple[SeriesInfo, 
         for _, members in sorted(groups.items(), key=lambda item: item[0])
         for name, part in _parts(members)
     ]
+    infos = [replace(info, notes=notes, held=held) for info in infos]
+    # Stitched entries come last, so that the positions of series do not depend on them.
     return tuple(
-        replace(info, position=i, notes=notes, held=held) for i, info in enumerate(infos, start=1)
+        replace(info, position=i) for i, info in enumerate([*infos, *stitched(infos)], start=1)
     )
 
 
@@ -264,7 +281,9 @@ def _by_keys(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
     """Split images that share places by the first header value that tells them apart."""
     places = by_place(frames)
     most = max(map(len, places))
-    if most == 1 or len(places) < MIN_SLICES:
+    if most == 1:
+        return _by_station(frames)
+    if len(places) < MIN_SLICES:
         return [("", frames)]
     names = ["image type", *dict.fromkeys(name for f in frames for name, _ in f.keys)]
     for name in names:
@@ -282,6 +301,28 @@ def _by_keys(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
                 for deeper, part in _by_keys(members)
             ]
     return [("", frames)]
+
+
+def _by_station(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
+    """Split a series that holds several stations, if its slices are no regular stack."""
+    try:
+        stack_of(frames)
+    except BackfatError:
+        for name in _STATION_KEYS:
+            groups: dict[float | str, list[Frame]] = {}
+            for frame in frames:
+                groups.setdefault(_value(frame, name), []).append(frame)
+            if 1 < len(groups) <= MAX_STATIONS and _follow_each_other(list(groups.values())):
+                named = sorted(groups.items(), key=lambda item: _str_key(item[0]))
+                return [(f"{name} {_word(value)}", part) for value, part in named]
+    return [("", frames)]
+
+
+def _follow_each_other(groups: Sequence[list[Frame]]) -> bool:
+    try:
+        return plan_of([stack_of(group).grid for group in groups]) is not None
+    except BackfatError:
+        return False
 
 
 def _str_key(value: float | str) -> tuple[bool, float, str]:

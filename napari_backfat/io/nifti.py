@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
@@ -16,6 +16,8 @@ from napari_backfat.model.volume import Contrast, Source, Volume
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from napari_backfat.model.person import Person
 
 _LARGEST_INTENSITY = 1e30  # beyond it, sums of float32 intensities overflow
 _ENCLOSED_SHARE = 1e-3
@@ -33,11 +35,17 @@ class Loaded:
         Sentences for the user: assumed units, replaced values, contradictions in the header.
     undefined : ndarray, shape (Z, Y, X), bool, or None
         Voxels that held no number in the file and are 0 in `volume`; None if there are none.
+    record : dict
+        How the image was made of what lies on disk, JSON-serialisable; empty if it was just read.
+    person : Person or None
+        What the header says about the person.
     """
 
     volume: Volume
     notes: tuple[str, ...] = ()
     undefined: NDArray[np.bool_] | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+    person: Person | None = None
 
 
 def read_nifti(path: str | Path, contrast: Contrast = Contrast.UNKNOWN) -> Loaded:

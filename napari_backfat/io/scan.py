@@ -21,6 +21,9 @@ from napari_backfat.model.volume import Contrast, Scan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_backfat.io.dicom_series import SeriesInfo
+    from napari_backfat.io.nifti import Loaded
+
 
 _FRACTIONS = (Contrast.FAT_FRACTION, Contrast.PDFF)
 _COMPANIONS = (
@@ -97,14 +100,15 @@ def open_scan(
 
 
 def _open(files: Sequence[Path], given: Sequence[Contrast], accept_mismatch: bool) -> Scan:
+    reading = _Reading()
     if _is_dicom_set(files) and set(given) == {Contrast.UNKNOWN}:
-        return _open_dicom(files, accept_mismatch)
+        return reading.finished(_open_dicom(files, reading, accept_mismatch))
     known = [
         _said(file) if role is Contrast.UNKNOWN else _stated(role)
         for file, role in zip(files, given, strict=True)
     ]
     roles = [role.contrast for role, _, _ in known]
-    scan = _scan_of(files, known, accept_mismatch)
+    scan = reading.finished(_scan_of(files, known, reading, accept_mismatch))
     if len(files) == 1 and roles[0] not in _FRACTIONS:
         return scan
     used = {v.contrast for v in scan.read}
@@ -119,25 +123,53 @@ def _open(files: Sequence[Path], given: Sequence[Contrast], accept_mismatch: boo
     return dataclasses.replace(scan, notes=notes, origin={"roles": record} | scan.origin)
 
 
+class _Reading:
+    """Reads images and keeps what is said about them beside the voxels."""
+
+    def __init__(self) -> None:
+        self.loaded: list[Loaded] = []
+
+    def image(self, path: Path, contrast: Contrast) -> Loaded:
+        self.loaded.append(read_image(path, contrast))
+        return self.loaded[-1]
+
+    def series(self, info: SeriesInfo, contrast: Contrast) -> Loaded:
+        self.loaded.append(read_series(info, contrast))
+        return self.loaded[-1]
+
+    def finished(self, scan: Scan) -> Scan:
+        """Return the scan with how its images were made, and whom they show if all agree."""
+        made = {one.volume.contrast.value: one.record for one in self.loaded if one.record}
+        persons = {one.person for one in self.loaded}
+        return dataclasses.replace(
+            scan,
+            origin=scan.origin | ({"stitched": made} if made else {}),
+            person=persons.pop() if len(persons) == 1 else None,
+        )
+
+
 def _scan_of(
-    files: Sequence[Path], known: Sequence[tuple[Role, str, str]], accept_mismatch: bool
+    files: Sequence[Path],
+    known: Sequence[tuple[Role, str, str]],
+    reading: _Reading,
+    accept_mismatch: bool,
 ) -> Scan:
     """Read what the roles make."""
     roles = [role.contrast for role, _, _ in known]
     kind = scan_kind([role for role, _, _ in known])
     unclear = any(role is Role.UNKNOWN for role, _, _ in known)
     if len(files) == 1 and kind != "fat fraction":
-        loaded = read_image(files[0], roles[0])
+        loaded = reading.image(files[0], roles[0])
         return Scan((loaded.volume,), loaded.volume, loaded.notes)
     if kind == "fat fraction":
         place = next(k for k, role in enumerate(roles) if role in _FRACTIONS)
         beside = next((c for c in _COMPANIONS if roles.count(c) == 1), None)
-        companion = None if beside is None else read_image(files[roles.index(beside)], beside)
+        companion = None if beside is None else reading.image(files[roles.index(beside)], beside)
         reason = known[place][2] or (
             "the user says that it is of several echoes" if roles[place] is Contrast.PDFF else ""
         )
         return from_fraction(
-            read_image(files[place], roles[place]),
+            reading.image(files[place], roles[place]),
             companion,
             multi_echo=reason,
             accept_mismatch=accept_mismatch,
@@ -145,15 +177,15 @@ def _scan_of(
     if kind == "echoes" and not unclear:
         ip, op = (files[roles.index(c)] for c in (Contrast.IN_PHASE, Contrast.OPPOSED_PHASE))
         return from_echoes(
-            read_image(ip, Contrast.IN_PHASE),
-            read_image(op, Contrast.OPPOSED_PHASE),
+            reading.image(ip, Contrast.IN_PHASE),
+            reading.image(op, Contrast.OPPOSED_PHASE),
             accept_mismatch,
         )
     given = [role for role, _, _ in known]
     water, fat = (_only(files, given, role) for role in (Role.WATER, Role.FAT))
     return pair_loaded(
-        read_image(water, Contrast.WATER),
-        read_image(fat, Contrast.FAT),
+        reading.image(water, Contrast.WATER),
+        reading.image(fat, Contrast.FAT),
         accept_mismatch=accept_mismatch,
     )
 
@@ -165,9 +197,9 @@ def _is_dicom_set(files: Sequence[Path]) -> bool:
     return all(f.is_file() and is_dicom(f) for f in files)
 
 
-def _open_dicom(files: Sequence[Path], accept_mismatch: bool) -> Scan:
+def _open_dicom(files: Sequence[Path], reading: _Reading, accept_mismatch: bool) -> Scan:
     series = series_at(files[0] if len(files) == 1 else files)
-    loaded = [read_series(info, role) for info, role in choose_series(series)]
+    loaded = [reading.series(info, role) for info, role in choose_series(series)]
     if len(loaded) == 2:
         scan = pair_loaded(loaded[0], loaded[1], accept_mismatch=accept_mismatch)
     else:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.model.geometry import FileGrid, Geometry
+    from napari_backfat.model.person import Person
 
 
 _EXCHANGED = "Water and fat were exchanged by hand"
@@ -104,6 +105,8 @@ class Scan:
         How the roles of the images were found and what was computed from them, JSON-serialisable.
     exchanged : ndarray, shape (Z, Y, X), bool, read-only, or None
         Where water and fat in `images` are exchanged against what was read, by a person's word.
+    person : Person or None
+        What the images' headers say about the person, to be offered; it is not saved with a case.
     """
 
     images: tuple[Volume, ...]
@@ -112,6 +115,7 @@ class Scan:
     inputs: tuple[Volume, ...] = ()
     origin: dict[str, Any] = field(default_factory=dict)
     exchanged: NDArray[np.bool_] | None = None
+    person: Person | None = None
 
     def __post_init__(self) -> None:
         if not self.images:
