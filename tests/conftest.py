@@ -25,6 +25,7 @@ for _name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_H
     os.environ[_name] = str(Path(_HOME.name) / _name.lower())
 os.environ["NAPARI_CONFIG"] = str(Path(_HOME.name) / "settings.yaml")
 os.environ["BACKFAT_MODELS"] = str(Path(_HOME.name) / "models.json")
+os.environ["BACKFAT_TOUR"] = str(Path(_HOME.name) / "tour.json")
 os.environ.setdefault("QT_API", "pyqt5")
 os.environ["PYTEST_QT_API"] = os.environ["QT_API"]
 
