@@ -7,7 +7,13 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 PY := .venv/bin/python
-PYTEST := $(PY) -m pytest
+# Two processes, or four on a larger machine, each with one thread: libraries that start a thread per
+# core in each of them would wait for one another.
+WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 1 : n > 4 ? 4 : n)))
+PARALLEL = -m pytest -n $(WORKERS) --dist worksteal
+TEST_ENV := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# Compiled modules are kept, also where the machine's settings say otherwise: every step starts again.
+export PYTHONDONTWRITEBYTECODE :=
 # Window tests that ask little of the Qt binding; they run on PyQt5 only, to keep "make test" short.
 NO_BINDING := $(foreach t,correction export recovery worklist,--ignore=tests/widgets/test_$(t).py)
 VIRTUAL := scripts/with-display --virtual
@@ -47,17 +53,17 @@ imports: .venv/.ready ## the import rules in setup.cfg
 
 test-core: .venv/.ready ## tests that need no window
 	@echo "== core tests"
-	@$(VIRTUAL) $(PYTEST) tests --ignore=tests/widgets --ignore=tests/layers
+	@$(TEST_ENV) $(VIRTUAL) $(PY) $(PARALLEL) tests --ignore=tests/widgets --ignore=tests/layers
 
 test-gui: .venv/.ready ## layers and window, on PyQt5 and on PyQt6
 	@echo "== layer and window tests, pyqt5"
-	@QT_API=pyqt5 $(VIRTUAL) $(PYTEST) tests/layers tests/widgets
+	@$(TEST_ENV) QT_API=pyqt5 $(VIRTUAL) $(PY) $(PARALLEL) tests/layers tests/widgets
 	@echo "== window tests, pyqt6"
-	@QT_API=pyqt6 $(VIRTUAL) $(PYTEST) tests/widgets $(NO_BINDING)
+	@$(TEST_ENV) QT_API=pyqt6 $(VIRTUAL) $(PY) $(PARALLEL) tests/widgets $(NO_BINDING)
 
 test-oldest: .venv-oldest/.ready ## layer tests on the oldest napari that is claimed
 	@echo "== layer tests on the oldest napari"
-	@QT_API=pyqt5 $(VIRTUAL) .venv-oldest/bin/python -m pytest tests/layers tests/widgets -m napari_range
+	@$(TEST_ENV) QT_API=pyqt5 $(VIRTUAL) .venv-oldest/bin/python $(PARALLEL) tests/layers tests/widgets -m napari_range
 
 bench: .venv/.ready ## measure; writes out/bench.json and prints the table
 	@$(VIRTUAL) $(PY) -m benchmarks
