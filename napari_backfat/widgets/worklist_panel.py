@@ -52,7 +52,14 @@ COLORS = {
     State.FLAGGED: ("#D55E00", "#FFFFFF"),
 }
 _REFRESH_MS, _TICK_MS = 15_000, 1_000
-_COLUMNS = ("Case", "State", "AI", "Readers", "Min", "Note")
+_COLUMNS = {
+    "Case": "Name of the case; a double click takes and opens it",
+    "State": "New, AI done, in review, done or flagged",
+    "AI": "Whether the AI's masks are there",
+    "Readers": "Who reads or has read it, and how far",
+    "Time (min)": "Minutes spent on it by all readers together",
+    "Note": "Notes of the list, of the AI and of the readers",
+}
 
 
 class WorklistPanel(QWidget):
@@ -103,15 +110,21 @@ class WorklistPanel(QWidget):
         settings = QSettings("napari-backfat", "worklist")
         self.reader.setText(str(settings.value("reader") or _login()))
         self.filter = QComboBox()
+        self.filter.setToolTip("Show only cases in this state")
         self.filter.addItem("All states", None)
         for state in State:
             self.filter.addItem(state.value.capitalize(), state)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Find in case or note")
+        self.search.setToolTip("Show only cases whose name or note holds these letters")
         self.mine = QCheckBox("Mine")
         self.mine.setToolTip("Only cases that you have taken")
         self.table = QTableWidget(0, len(_COLUMNS))
         self.table.setHorizontalHeaderLabels(list(_COLUMNS))
+        for column, tip in enumerate(_COLUMNS.values()):
+            head = self.table.horizontalHeaderItem(column)
+            if head is not None:
+                head.setToolTip(tip)
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
@@ -132,6 +145,7 @@ class WorklistPanel(QWidget):
         self.give_back.setToolTip("Leave the case to others; what you saved stays in your folder")
         self.note = QLineEdit()
         self.note.setPlaceholderText("Your note on the open case; hidden from other readers")
+        self.note.setToolTip("Saved with your word on the case; others see it when all are done")
         self.status = QLabel("Open a worklist.")
         self.status.setWordWrap(True)
         top, buttons = QGridLayout(), QGridLayout()
