@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from napari_backfat.review.fat_agreement import AgreementRow, MethodResult
 
 _HEADS = (
-    ("Method", ""),
-    ("Muscle", ""),
+    ("Method", "How lean and fat are told apart; bold: the one in force"),
+    ("Muscle", "All back muscles together, or one muscle and side"),
     ("Fat from", "Border between lean and fat: a fat fraction, or an intensity"),
     ("Volume (ml)", "Whole muscle"),
     ("Lean (ml)", "Below the border"),
@@ -72,12 +72,14 @@ class AgreementWindow(QDialog):
         assert rows is not None
         rows.hide()
         self.each = QPushButton("Show each muscle")
+        self.each.setToolTip("One line for each muscle and method, instead of all together")
         self.each.setCheckable(True)
         self.each.toggled.connect(self._fill)
         copy = QPushButton("Copy table")
         copy.setToolTip("Tab-separated, for a spreadsheet")
         copy.clicked.connect(self.copy)
         close = QPushButton("Close")
+        close.setToolTip("Close this window; nothing was changed")
         close.clicked.connect(self.accept)
         buttons = QHBoxLayout()
         for button in (self.each, copy):

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QToolButton
 
 STYLE = (
     "QToolButton { padding: 2px 3px; }"
-    " QToolButton:checked { border: 2px solid #FFE14D; font-weight: bold; }"
+    " QToolButton:checked { border: 2px solid #BD8000; font-weight: bold; }"
 )
 
 

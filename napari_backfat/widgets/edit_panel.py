@@ -129,7 +129,9 @@ class EditPanel(QWidget):
         self.strength.setRange(0.0, 30.0)
         self.strength.setDecimals(0)
         self.strength.setValue(8.0)
-        self.strength.setToolTip("How strongly edges stop the brush: 0 not at all, 8 usual")
+        self.strength.setToolTip(
+            "How strongly edges stop the brush (no unit): 0 not at all, 8 usual"
+        )
         self.strength.valueChanged.connect(self.options_changed)
         self.extent = _combo("Slices that are changed", [e.value for e in Extent])
         self.extent.currentTextChanged.connect(self._on_extent)
@@ -138,9 +140,10 @@ class EditPanel(QWidget):
         self.kind = _combo("How to smooth", ("together", "one (median)"))
         self.line = _combo("What the line does", ("divides", "joins"))
         self.fill_by = _combo("What is filled", ("same label", "similar values"))
-        self.amount = _number("", 0, 1, 1, 0, "")
+        self.amount = _number("", 0, 1, 1, 0, "Number of the chosen tool, in mm or ml")
         self.amount.valueChanged.connect(self._on_amount)
         self.apply = QPushButton("Apply")
+        self.apply.setToolTip("Do what the chosen tool does")
         self.apply.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.apply.clicked.connect(lambda: self.applied.emit(self.name))
         for box in (self.who, self.kind, self.line, self.fill_by):

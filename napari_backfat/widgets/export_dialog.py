@@ -69,9 +69,11 @@ class ExportDialog(QDialog):
         Window it belongs to.
     from_dicom : bool
         Whether the case was opened from DICOM; if not, DICOM formats cannot be chosen.
+    reader : str
+        Proposed as the reader.
     """
 
-    def __init__(self, parent: QWidget | None, *, from_dicom: bool) -> None:
+    def __init__(self, parent: QWidget | None, *, from_dicom: bool, reader: str = "") -> None:
         super().__init__(parent)
         self.setWindowTitle("Export the case")
         self.formats: dict[str, QCheckBox] = {}
@@ -79,6 +81,7 @@ class ExportDialog(QDialog):
         column = QVBoxLayout(chosen)
         for name, kind in FORMATS.items():
             box = QCheckBox(kind.description)
+            box.setToolTip(f"Write this format ({name}) into the folder that is chosen next")
             if kind.needs_dicom and not from_dicom:
                 box.setEnabled(False)
                 box.setToolTip(
@@ -92,10 +95,18 @@ class ExportDialog(QDialog):
         self.de_identify.setEnabled(from_dicom)
         self.with_identifiers = QCheckBox("Name the image files in NIfTI sidecars")
         self.overwrite = QCheckBox("Replace files of the same name")
-        self.reader = QLineEdit()
+        self.reader = QLineEdit(reader)
         self.reader.setPlaceholderText("not named")
         self.subject = QLineEdit()
         self.subject.setPlaceholderText("made of the images' hashes")
+        for widget, tip in (
+            (self.de_identify, "New study and series numbers; the person's data are left out"),
+            (self.with_identifiers, "File names can hold a person's name or number"),
+            (self.overwrite, "Without it, a file of the same name stops the export"),
+            (self.reader, "Name of the reader, written into the files"),
+            (self.subject, "Label after sub- in BIDS: letters and digits"),
+        ):
+            widget.setToolTip(tip)
         form = QFormLayout()
         form.addRow("Reader", self.reader)
         form.addRow("BIDS subject", self.subject)
@@ -128,16 +139,22 @@ class ExportDialog(QDialog):
 
 
 class ReportDialog(QDialog):
-    """Reader and title of a report."""
+    """Reader and title of a report; a reader may be proposed."""
 
-    def __init__(self, parent: QWidget | None) -> None:
+    def __init__(self, parent: QWidget | None, reader: str = "") -> None:
         super().__init__(parent)
         self.setWindowTitle("Write a report")
-        self.reader = QLineEdit()
+        self.reader = QLineEdit(reader)
         self.reader.setPlaceholderText("a line to sign on is left")
         self.label = QLineEdit()
         self.label.setPlaceholderText("a short number made of the images' hashes")
         self.with_identifiers = QCheckBox("Print name, number and dates of the DICOM header")
+        for widget, tip in (
+            (self.reader, "Printed below the report; empty leaves a line to sign on"),
+            (self.label, "Printed as the title's case; empty prints a number that names nobody"),
+            (self.with_identifiers, "Off: the report names nobody"),
+        ):
+            widget.setToolTip(tip)
         form = QFormLayout()
         form.addRow("Reader", self.reader)
         form.addRow("Name of the case", self.label)
@@ -155,7 +172,7 @@ class ReportDialog(QDialog):
         )
 
 
-def ask_for_export(parent: QWidget, *, from_dicom: bool) -> ExportRequest | None:
+def ask_for_export(parent: QWidget, *, from_dicom: bool, reader: str = "") -> ExportRequest | None:
     """Ask what to export and where; None if the person cancels.
 
     Raises
@@ -163,7 +180,7 @@ def ask_for_export(parent: QWidget, *, from_dicom: bool) -> ExportRequest | None
     BackfatError
         If the choices contradict each other.
     """
-    dialog = ExportDialog(parent, from_dicom=from_dicom)
+    dialog = ExportDialog(parent, from_dicom=from_dicom, reader=reader)
     if dialog.exec() != QDialog.DialogCode.Accepted:
         return None
     formats, options = dialog.chosen()
@@ -171,9 +188,9 @@ def ask_for_export(parent: QWidget, *, from_dicom: bool) -> ExportRequest | None
     return ExportRequest(formats, folder, options) if folder else None
 
 
-def ask_for_report(parent: QWidget) -> ReportRequest | None:
+def ask_for_report(parent: QWidget, *, reader: str = "") -> ReportRequest | None:
     """Ask who read the case and where the report goes; None if the person cancels."""
-    dialog = ReportDialog(parent)
+    dialog = ReportDialog(parent, reader)
     if dialog.exec() != QDialog.DialogCode.Accepted:
         return None
     path, kind = QFileDialog.getSaveFileName(parent, "Write a report", "report.pdf", _REPORTS)

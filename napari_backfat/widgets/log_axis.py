@@ -9,6 +9,7 @@ from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_backfat.widgets.risk_style import AI, NOW, ClickPicture
+from napari_backfat.widgets.theme_colors import shade
 
 _TICKS = (0.5, 0.7, 1.0, 1.4, 2.0)
 
@@ -77,16 +78,16 @@ class LogAxis(ClickPicture):
                 QRectF(x - 20, line + 9, 40, 12), Qt.AlignmentFlag.AlignCenter, f"{tick:g}"
             )
         if self._interval is not None:
-            painter.setPen(QPen(self._color, 3))
+            painter.setPen(QPen(shade(self._color, self), 3))
             painter.drawLine(
                 QPointF(self._x(self._interval[0]), line), QPointF(self._x(self._interval[1]), line)
             )
         if self._before is not None:
-            painter.setPen(QPen(AI, 2))
+            painter.setPen(QPen(shade(AI, self), 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawEllipse(QPointF(self._x(self._before), line), 6, 6)
         if self._value is not None:
-            painter.setPen(QPen(self._color, 1))
-            painter.setBrush(self._color)
+            painter.setPen(QPen(shade(self._color, self), 1))
+            painter.setBrush(shade(self._color, self))
             painter.drawEllipse(QPointF(self._x(self._value), line), 4, 4)
         painter.end()

@@ -18,6 +18,7 @@ from napari_backfat.measure.table import MEASURES, Measure, note_of, present, va
 from napari_backfat.model.anatomy import MUSCLES, Muscle, Side
 from napari_backfat.model.colors import muscle_rgb
 from napari_backfat.widgets.measurement_panel_copy import to_clipboard
+from napari_backfat.widgets.theme_colors import shade
 
 if TYPE_CHECKING:
     from napari_backfat.model.results import Asymmetry, Measurement, MuscleMeasure
@@ -209,9 +210,9 @@ class MeasurementPanel(QTableWidget):
         delta = format_number(difference, measure.decimals, signed=True)
         cell = self._set_text(row, column + 2, delta)
         if delta.startswith("+"):
-            cell.setForeground(QBrush(_MORE))
+            cell.setForeground(QBrush(shade(_MORE, self)))
         elif delta.startswith(MINUS):
-            cell.setForeground(QBrush(_LESS))
+            cell.setForeground(QBrush(shade(_LESS, self)))
         else:
             cell.setData(Qt.ItemDataRole.ForegroundRole, None)
 

@@ -21,6 +21,7 @@ from napari_backfat.widgets.buttons import STYLE, check_button
 from napari_backfat.widgets.measurement_panel import MeasurementPanel
 from napari_backfat.widgets.measurement_panel_regions import RegionTable
 from napari_backfat.widgets.measurement_panel_rows import NO_LEVELS, table_of
+from napari_backfat.widgets.theme_colors import themed
 
 if TYPE_CHECKING:
     from napari_backfat.model.case import Case
@@ -68,7 +69,7 @@ class MeasurementTables(QWidget):
             self.buttons[kind] = button
         self.buttons["muscles"].setChecked(True)
         hint = QLabel("Click a column's head to sort, double-click a row to see its slice")
-        hint.setStyleSheet("color: #8A93A0; font-size: 11px;")
+        themed(hint, "color: #8A93A0; font-size: 11px;")
         hint.setMinimumWidth(0)
         row.addWidget(hint, 1)
         self.copy_button = QPushButton("Copy")

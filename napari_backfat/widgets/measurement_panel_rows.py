@@ -72,10 +72,11 @@ class Table:
         return value if np.isfinite(value) else None
 
 
+_LEVEL = "Vertebra or disc between the disc lines; empty without them."
 _REGION_COLUMNS = (
-    Column("Level"),
-    Column("Muscle"),
-    Column("Side"),
+    Column("Level", meaning=_LEVEL),
+    Column("Muscle", meaning="Muscle of the back."),
+    Column("Side", meaning="Side of the patient."),
     Column("In view", "%", 0, "Share of the level's height that the scan holds."),
     Column("Volume", "ml", 1, "Within the level, as far as the scan holds it."),
     Column("Lean", "ml", 1, "Lean voxels within the level."),
@@ -117,7 +118,7 @@ def region_table(
         held = profile.voxels[:, list(m.target.labels)].sum(axis=1) * (weights > 0)
         # Of equal slices the one that lies more in the region.
         slices[row] = int(np.lexsort((weights, held))[-1])
-    return Table((Column(title), *_REGION_COLUMNS[1:]), words, numbers, slices)
+    return Table((Column(title, meaning=_LEVEL), *_REGION_COLUMNS[1:]), words, numbers, slices)
 
 
 def slice_table(profile: SliceProfile, levels: VertebralLevels | None) -> Table:
@@ -147,7 +148,9 @@ def slice_table(profile: SliceProfile, levels: VertebralLevels | None) -> Table:
     held = np.flatnonzero(profile.voxels.sum(axis=1))
     names = [(levels.level_at(float(z)) or "") if levels else "" for z in held]
     numbers = np.column_stack([np.full(held.size, np.nan), *(d[held] for d in data)])
-    return Table((Column("Level"), *columns), [[name] for name in names], numbers, held)
+    return Table(
+        (Column("Level", meaning=_LEVEL), *columns), [[name] for name in names], numbers, held
+    )
 
 
 _SHORT = {

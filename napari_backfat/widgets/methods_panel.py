@@ -95,6 +95,7 @@ class MethodsPanel(QWidget):
             "percentage points. Published references were made without. Then use the method."
         )
         self.apply = QPushButton("Use this method")
+        self.apply.setToolTip("Tell lean from fat anew; what was painted by hand stays")
         self.compare = QPushButton("Compare methods…")
         self.compare.setToolTip("All methods on this case, side by side; changes nothing")
         self.note = QLabel()

@@ -9,6 +9,7 @@ from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 
 from napari_backfat.risk.describe import percent
 from napari_backfat.widgets.risk_style import GREY, NOW, ClickPicture
+from napari_backfat.widgets.theme_colors import shade
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -70,7 +71,7 @@ class ActivityChart(ClickPicture):
             bar.setBottom(floor)
             painter.fillRect(bar, _BAR)
             if group.key == self.own:
-                painter.setPen(QPen(NOW, 3))
+                painter.setPen(QPen(shade(NOW, self), 3))
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawRect(bar)
             painter.setPen(QPen(text, 2))

@@ -29,6 +29,7 @@ from napari_backfat.model.context import (
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.instruments import BY_NAME, INSTRUMENTS
 from napari_backfat.widgets.risk_style import note
+from napari_backfat.widgets.theme_colors import themed
 
 if TYPE_CHECKING:
     from typing import Any
@@ -81,14 +82,28 @@ class ContextPanel(QWidget):
         self.remarks.setPlaceholderText("Remarks")
         self.remarks.setMaximumHeight(44)
         self.about = note()
+        for widget, tip in (
+            (self.list, "What is recorded with the case; it never enters the estimate"),
+            (self.group, "Kind of the factor"),
+            (self.factor, "Factor from the list, or your own words"),
+            (self.value, "What is known of it, with its unit"),
+            (self.add_factor, "Add this factor to the list"),
+            (self.instrument, "Questionnaire or test from the list, or your own"),
+            (self.score, "Score as the instrument counts it; points have no unit"),
+            (self.date, "Day on which it was filled in: year-month-day"),
+            (self.add_score, "Add this score to the list"),
+            (self.remove, "Take the chosen entry off the list"),
+            (self.remarks, "Free text, saved with the case"),
+        ):
+            widget.setToolTip(tip)
         self.problem = note()
-        self.problem.setStyleSheet("color: #E08A1E; font-size: 11px;")
+        themed(self.problem, "color: #E08A1E; font-size: 11px;")
         why = note(WHY_NOT_COMPUTED)
         why.setStyleSheet("font-size: 11px; font-weight: bold;")
         guidance = note(GUIDANCE)
         guidance.setToolTip(GUIDANCE_SOURCE)
         source = note(f"Source: {GUIDANCE_SOURCE}")
-        source.setStyleSheet("font-size: 10px; color: #9AA3AD;")
+        themed(source, "font-size: 10px; color: #9AA3AD;")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(3)

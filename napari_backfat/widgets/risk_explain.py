@@ -31,8 +31,10 @@ class ExplanationWindow(QDialog):
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._plain = ""
         copy = QPushButton("Copy")
+        copy.setToolTip("Copy this text with its sources")
         copy.clicked.connect(self.copy)
         close = QPushButton("Close")
+        close.setToolTip("Close this explanation (Esc)")
         close.clicked.connect(self.accept)
         buttons = QHBoxLayout()
         buttons.addWidget(copy)
@@ -73,6 +75,6 @@ def _rich(explanation: Explanation) -> str:
     )
     parts = "".join(f"<p><b>{head}</b><br>{text}</p>" for head, text in rows if text)
     return (
-        f"<p style='color:#7F97AD'><b>{html.escape(explanation.title)}</b></p>"
+        f"<p><b>{html.escape(explanation.title)}</b></p>"
         f"<p style='font-size:14px'><b>{html.escape(explanation.value)}</b></p>{parts}"
     )

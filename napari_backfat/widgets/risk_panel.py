@@ -5,18 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QBoxLayout,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_backfat.model.risk_results import RESEARCH_USE_ONLY
 from napari_backfat.risk.describe import percent
 from napari_backfat.widgets.log_axis import LogAxis
 from napari_backfat.widgets.risk_contributions import ContributionChart
 from napari_backfat.widgets.risk_style import ClickLabel, heading, note, shorten
+from napari_backfat.widgets.theme_colors import themed
 
 if TYPE_CHECKING:
+    from qtpy.QtGui import QResizeEvent
+
     from napari_backfat.model.risk_results import RiskEstimate
 
 _DASH = "\N{EM DASH}"
+_SIDE_BY_SIDE_PX = 430
 
 
 class RiskPanel(QWidget):
@@ -48,7 +59,7 @@ class RiskPanel(QWidget):
         self.probability_note = note()
         self.activity = note()
         self.warnings = note()
-        self.warnings.setStyleSheet("color: #E08A1E; font-size: 11px;")
+        themed(self.warnings, "color: #E08A1E; font-size: 11px;")
         disclaimer = note(RESEARCH_USE_ONLY)
         disclaimer.setStyleSheet("font-style: italic; font-size: 11px;")
 
@@ -60,7 +71,9 @@ class RiskPanel(QWidget):
         )
         self.details.clicked.connect(self.details_clicked)
         top = QHBoxLayout()
-        top.addWidget(heading("Relative odds, chronic back pain"), 1)
+        title = heading("Relative odds, chronic back pain")
+        title.setWordWrap(True)
+        top.addWidget(title, 1)
         top.addWidget(self.details)
         left.addLayout(top)
         left.addWidget(self.odds)
@@ -80,7 +93,8 @@ class RiskPanel(QWidget):
         right.addWidget(self.activity)
         right.addWidget(self.warnings)
         right.addStretch(1)
-        columns = QHBoxLayout()
+        columns = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._columns = columns
         columns.setSpacing(10)
         columns.addLayout(left, 4)
         columns.addLayout(right, 5)
@@ -89,13 +103,20 @@ class RiskPanel(QWidget):
         inner.setLayout(columns)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(2)
         outer.addWidget(scroll, 1)
         outer.addWidget(disclaimer)  # outside the scroll area: always to be seen
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Put both halves below each other where there is no room for them side by side."""
+        narrow = self.width() < _SIDE_BY_SIDE_PX
+        direction = QBoxLayout.Direction
+        self._columns.setDirection(direction.TopToBottom if narrow else direction.LeftToRight)
+        super().resizeEvent(event)
 
     def set_estimate(self, now: RiskEstimate | None, ai: RiskEstimate | None) -> None:
         """Show the present estimate beside the one for the AI's masks."""

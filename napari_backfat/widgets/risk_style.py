@@ -9,6 +9,7 @@ from qtpy.QtGui import QBrush, QColor, QMouseEvent, QPainter, QPen
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_backfat.model.risk_results import Grade
+from napari_backfat.widgets.theme_colors import themed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +126,7 @@ class ClickPicture(QWidget):
 def heading(text: str) -> QLabel:
     """Return the head of a part of the panel."""
     label = QLabel(text)
-    label.setStyleSheet("font-weight: bold; font-size: 12px; color: #7F97AD;")
+    themed(label, "font-weight: bold; font-size: 12px; color: #7F97AD;")
     return label
 
 

@@ -22,6 +22,7 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.risk.what_if import WhatIf, ranges, suppose
 from napari_backfat.widgets.log_axis import LogAxis
 from napari_backfat.widgets.risk_style import WHAT_IF, note
+from napari_backfat.widgets.theme_colors import themed
 
 if TYPE_CHECKING:
     from napari_backfat.model.patient import Patient
@@ -90,6 +91,9 @@ class WhatIfPanel(QWidget):
             box.setKeyboardTracking(False)
             box.setFixedWidth(180)
             slider.setMinimumWidth(80)
+            tip = f"{label} that is supposed, in{suffix}; volumes in ml or as Z score"
+            for part in (slider, box):
+                part.setToolTip(tip)
             slider.valueChanged.connect(lambda value, n=name: self._on_slider(n, value))
             box.valueChanged.connect(lambda value, n=name: self._on_box(n, value))
             grid.addWidget(QLabel(label), row, 0)
@@ -98,10 +102,10 @@ class WhatIfPanel(QWidget):
             self.sliders[name], self.boxes[name] = slider, box
         self.result = QLabel()
         self.result.setWordWrap(True)
-        self.result.setStyleSheet(f"color: {WHAT_IF.name()}; font-weight: bold;")
+        themed(self.result, f"color: {WHAT_IF.name().upper()}; font-weight: bold;")
         self.axis = LogAxis(color=WHAT_IF)
         self.problem = note()
-        self.problem.setStyleSheet("color: #E08A1E; font-size: 11px;")
+        themed(self.problem, "color: #E08A1E; font-size: 11px;")
         row_of_buttons = QHBoxLayout()
         row_of_buttons.addWidget(QLabel("Volumes in"))
         row_of_buttons.addWidget(self.unit)
@@ -199,7 +203,7 @@ class WhatIfPanel(QWidget):
             slider.setValue(round(_STEPS * (shown - span.low) / (high - span.low)))
             offset, factor = self._scale(name)
             box.setValue((shown - offset) / factor)
-            box.setStyleSheet(f"color: {WHAT_IF.name()};" if changed else "")
+            themed(box, f"color: {WHAT_IF.name().upper()};" if changed else "")
             box.setToolTip("unknown in this case" if value is None else "")
         self._filling = False
         self._show()

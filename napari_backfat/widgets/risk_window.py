@@ -28,6 +28,7 @@ from napari_backfat.widgets.risk_explain import ExplanationWindow
 from napari_backfat.widgets.risk_icons import IconArray
 from napari_backfat.widgets.risk_style import ClickLabel, heading, note
 from napari_backfat.widgets.risk_what_if import WhatIfPanel
+from napari_backfat.widgets.theme_colors import themed
 
 if TYPE_CHECKING:
     from napari_backfat.model.risk_results import RiskEstimate
@@ -86,7 +87,7 @@ class EstimateWindow(QWidget):
         self.load = QPushButton("Load model file…")
         self.load.setToolTip("A model of your own (JSON, docs/risk.md); errors say where and why")
         self.message = note()
-        self.message.setStyleSheet("color: #E08A1E; font-size: 11px;")
+        themed(self.message, "color: #E08A1E; font-size: 11px;")
         self._compose()
         for part in (self.probability, self.icons, self.odds, self.axis, self.chart):
             part.asked.connect(self.explain)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QToolButton, QWidget
+from qtpy.QtWidgets import QDockWidget, QScrollArea, QToolButton, QWidget
 
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.widgets.plot_dock_sight import can_be_seen
 from napari_backfat.widgets.tour_card import TourCard, TourFrame
 from napari_backfat.widgets.tour_memory import remember_offer, was_offered
-from napari_backfat.widgets.tour_steps import STEPS
+from napari_backfat.widgets.tour_steps import STEPS, main_window
 
 if TYPE_CHECKING:
     from napari_backfat.widgets.review_widget import ReviewWidget
@@ -82,7 +82,7 @@ class Tour(QObject):
 
     def offer_once(self) -> None:
         """Offer the tour, unless it was offered before or is on the screen."""
-        if self.card is not None or was_offered() or self._window() is None:
+        if self.card is not None or was_offered() or main_window(self._review) is None:
             return
         remember_offer()
         card = self._make_card()
@@ -94,7 +94,7 @@ class Tour(QObject):
 
     def start(self) -> None:
         """Begin at the first step; the button of the tour closes an open one's offer."""
-        if self._window() is None:
+        if main_window(self._review) is None:
             return
         remember_offer()
         if self.card is None:
@@ -188,14 +188,8 @@ class Tour(QObject):
 
     # ------------------------------------------------------------------ widgets
 
-    def _window(self) -> QMainWindow | None:
-        parent: QObject | None = self._review
-        while parent is not None and not isinstance(parent, QMainWindow):
-            parent = parent.parent()
-        return parent
-
     def _make_card(self) -> TourCard:
-        window = self._window()
+        window = main_window(self._review)
         assert window is not None  # asked by the callers
         card = TourCard(window)
         card.next_clicked.connect(self.go_on)
@@ -213,7 +207,7 @@ class Tour(QObject):
 
     def _place(self, card: TourCard) -> None:
         """Lie over napari's list of layers, which the review does without, unless dragged away."""
-        window = self._window()
+        window = main_window(self._review)
         central = window.centralWidget() if window is not None else None
         if card.moved or window is None or central is None:
             return

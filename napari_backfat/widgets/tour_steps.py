@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QMainWindow
 
 from napari_backfat.io.sample import sample_paths
 from napari_backfat.model.levels import SpineRange
@@ -14,8 +15,9 @@ from napari_backfat.model.patient import Patient
 from napari_backfat.widgets.tool_table import BY_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from qtpy.QtCore import QObject
     from qtpy.QtWidgets import QWidget
 
     from napari_backfat.model.case import Case
@@ -58,6 +60,14 @@ class Step:
     can_do: Callable[[ReviewWidget], bool] = lambda _: True
 
 
+def main_window(review: ReviewWidget) -> QMainWindow | None:
+    """Return napari's window, also while the dock of the review floats."""
+    parent: QObject | None = review
+    while parent is not None and not isinstance(parent, QMainWindow):
+        parent = parent.parent()
+    return parent
+
+
 def open_sample(review: ReviewWidget) -> None:
     """Open the bundled synthetic case; asks first if unsaved work is open."""
     sample = sample_paths()
@@ -85,7 +95,8 @@ def _case(review: ReviewWidget) -> Case | None:
 
 
 def _picture(review: ReviewWidget) -> Sequence[QWidget]:
-    widget = review.viewer.window._qt_window.centralWidget()
+    window = main_window(review)
+    widget = window.centralWidget() if window is not None else None
     return [widget] if widget is not None else []
 
 
