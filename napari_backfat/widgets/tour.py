@@ -139,7 +139,7 @@ class Tour(QObject):
             review.tabs.setCurrentIndex(step.page)
         self._clear_frames()
         for target in step.place(review):
-            _bring_into_sight(target)
+            bring_into_sight(target)
         card.back.setEnabled(index > 0)
         title = f"{index + 1} of {len(STEPS)}: {step.title}"
         card.show_text(title, step.text, self._action(), self._following(), "End tour")
@@ -230,7 +230,7 @@ class Tour(QObject):
         self.frames = []
 
 
-def _bring_into_sight(widget: QWidget) -> None:
+def bring_into_sight(widget: QWidget) -> None:
     """Raise the dock of a widget, and scroll to it."""
     parent = widget.parentWidget()
     while parent is not None:
