@@ -113,7 +113,7 @@ def _voxels(info: SeriesInfo, stack: Stack) -> tuple[NDArray[np.float32], int]:
     filled: set[int] = set()
     copies = 0
     for path, places in files.items():
-        for index, stored in zip(sorted(places), _decoded(path, sorted(places)), strict=True):
+        for index, stored in zip(sorted(places), decoded_frames(path, sorted(places)), strict=True):
             k, frame = places[index], by_image[path, index]
             if stored.shape != (frame.rows, frame.columns):
                 raise BackfatError(f"{path.name} changed while it was read; open it again.")
@@ -208,7 +208,7 @@ def series_hash(info: SeriesInfo) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _decoded(path: Path, indices: Sequence[int]) -> Iterator[NDArray[np.generic]]:
+def decoded_frames(path: Path, indices: Sequence[int]) -> Iterator[NDArray[np.generic]]:
     """Yield the stored values of frames of a file, one at a time."""
     try:
         with warnings.catch_warnings():

@@ -12,8 +12,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QInputDialog,
     QLabel,
-    QListWidget,
-    QListWidgetItem,
     QMessageBox,
     QPlainTextEdit,
     QVBoxLayout,
@@ -23,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_backfat.model.volume import Contrast
 from napari_backfat.widgets.export_dialog import ask_for_export, ask_for_report
 from napari_backfat.widgets.role_dialog import RoleDialog
+from napari_backfat.widgets.series_dialog import SeriesDialog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,30 +135,8 @@ class Dialogs:
 
     def series(self, series: Sequence[SeriesInfo]) -> list[str]:
         """Ask which series of a DICOM folder to open; returns their addresses, empty if none."""
-        window = QDialog(self._parent)
-        window.setWindowTitle("Which series?")
-        window.resize(760, 420)
-        choice = QListWidget()
-        choice.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
-        for info in series:
-            item = QListWidgetItem(f"{info.position}: {info.text}")
-            if info.problem:
-                item.setFlags(Qt.ItemFlag.NoItemFlags)
-            item.setData(Qt.ItemDataRole.UserRole, info.address)
-            choice.addItem(item)
-        buttons = QDialogButtonBox()
-        buttons.addButton(QDialogButtonBox.StandardButton.Open)
-        buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
-        buttons.accepted.connect(window.accept)
-        buttons.rejected.connect(window.reject)
-        choice.itemDoubleClicked.connect(window.accept)
-        layout = QVBoxLayout(window)
-        layout.addWidget(QLabel("Choose one series, or the water and the fat series of a scan."))
-        layout.addWidget(choice)
-        layout.addWidget(buttons)
-        if window.exec() != QDialog.DialogCode.Accepted:
-            return []
-        return [item.data(Qt.ItemDataRole.UserRole) for item in choice.selectedItems()]
+        window = SeriesDialog(series, self._parent)
+        return window.answer if window.exec() == QDialog.DialogCode.Accepted else []
 
     def contrast(self, path: str) -> Contrast | None:
         """Ask what a single image shows; None cancels."""

@@ -82,7 +82,7 @@ class RoleDialog(QDialog):
             name.setToolTip(guess.path)
             picture = pictures[row] if row < len(pictures) else None
             if picture is not None:
-                name.setIcon(QIcon(_pixmap(picture)))
+                name.setIcon(QIcon(pixmap(picture)))
             self.table.setItem(row, 0, name)
             choice = QComboBox()
             choice.addItems([str(role) for role in Role])
@@ -147,9 +147,8 @@ class RoleDialog(QDialog):
             opener.setEnabled(bool(kind))
 
 
-def _pixmap(picture: NDArray[np.uint8]) -> QPixmap:
+def pixmap(picture: NDArray[np.uint8], size: int = _PICTURE) -> QPixmap:
+    """Return a grey picture, shape (height, width), as large as fits into a square."""
     height, width = picture.shape
     image = QImage(picture.tobytes(), width, height, width, QImage.Format.Format_Grayscale8)
-    return QPixmap.fromImage(image.copy()).scaled(
-        _PICTURE, _PICTURE, Qt.AspectRatioMode.KeepAspectRatio
-    )
+    return QPixmap.fromImage(image.copy()).scaled(size, size, Qt.AspectRatioMode.KeepAspectRatio)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from pydicom.uid import generate_uid
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QDialog, QListWidget
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QDialogButtonBox
 
 from napari_backfat.io.dicom_series import list_series
+from napari_backfat.model.volume import Contrast
 from napari_backfat.widgets.dialogs import Dialogs
+from napari_backfat.widgets.series_dialog import SeriesDialog
 from tests.io.dicoms import classic, save, stored_voxels
 from tests.io.files import affine_for
-from tests.widgets.conftest import wait_for
+from tests.widgets.conftest import settle, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,26 +59,118 @@ def test_several_candidates_are_asked(window: Window, tmp_path: Path) -> None:
     assert review.session.case.scan.is_dixon
 
 
-def test_series_dialog_returns_what_was_selected(window: Window, tmp_path: Path) -> None:
-    _, review = window
-    series = list_series(_folder(tmp_path / "study", "WATER", "FAT"))
-    result: list[list[str]] = []
-
-    shown: list[str] = []
+def _answered(review: ReviewWidget, series: Any, act: Any) -> list[str]:
+    """Show the dialog, act on it, and close it whatever happens."""
 
     def choose() -> None:
         dialog = QApplication.activeModalWidget()
-        assert isinstance(dialog, QDialog)
+        assert isinstance(dialog, SeriesDialog)
         try:
-            choice = dialog.findChild(QListWidget)
-            shown.extend(choice.item(n).text() for n in range(choice.count()))
-            choice.item(1).setSelected(True)
+            act(dialog)
         finally:
-            dialog.accept()  # whatever happens: a dialog left open would stop the tests
+            if dialog.isVisible():
+                dialog.reject()  # a dialog left open would stop the tests
 
-    QTimer.singleShot(200, choose)
-    dialogs = Dialogs(review)
-    result.append(dialogs.series(series))
-    assert result == [[series[1].address]]
-    assert len(shown) == 2
-    assert any("[fat]" in text for text in shown)
+    QTimer.singleShot(50, choose)
+    return Dialogs(review).series(series)
+
+
+def _row(dialog: SeriesDialog, text: str) -> int:
+    shown = {dialog.table.item(r, 6).text(): r for r in range(dialog.table.rowCount())}
+    return shown[text]
+
+
+def test_series_dialog_shows_series_and_pictures(window: Window, tmp_path: Path) -> None:
+    _, review = window
+    folder = _folder(tmp_path / "study", "WATER", "FAT", "FAT")
+    few = classic(stored_voxels(SHAPE), affine_for(), SeriesNumber=9)[:2]
+    series = list_series(save(folder, few, "few"))
+    texts: list[list[str]] = []
+
+    def act(dialog: SeriesDialog) -> None:
+        table = dialog.table
+        wait_for(lambda: not any(table.item(row, 0).icon().isNull() for row in range(4)))
+        texts.extend([table.item(r, c).text() for c in range(8)] for r in range(4))
+        flags = table.item(3, 1).flags()
+        assert not flags & Qt.ItemFlag.ItemIsEnabled
+        table.clearSelection()
+        opener = dialog.buttons.button(QDialogButtonBox.StandardButton.Open)
+        assert not opener.isEnabled()
+        table.selectRow(_row(dialog, "water"))
+        assert opener.isEnabled()
+        if picture := os.environ.get("BACKFAT_PICTURES"):
+            dialog.grab().save(f"{picture}/series.png")
+        QTest.mouseClick(opener, Qt.MouseButton.LeftButton)
+
+    water = next(s for s in series if s.role is Contrast.WATER)
+    assert _answered(review, series, act) == [water.address]
+    assert texts[0][1:4] == ["series 3", "t1 tse", "6"]
+    assert texts[0][4] == "axial"
+    assert "2 positions only" in texts[3][7]
+
+
+def test_series_dialog_by_keyboard(window: Window, tmp_path: Path) -> None:
+    _, review = window
+    series = list_series(_folder(tmp_path / "study", "WATER", "FAT", "FAT"))
+
+    def act(dialog: SeriesDialog) -> None:
+        table = dialog.table
+        wait_for(lambda: table.hasFocus() or not dialog.isActiveWindow())
+        QTest.keyClick(table, Qt.Key.Key_Home, Qt.KeyboardModifier.ControlModifier)
+        QTest.keyClick(table, Qt.Key.Key_Up)
+        QTest.keyClick(table, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
+        QTest.keyClick(table, Qt.Key.Key_Return)
+        wait_for(lambda: not dialog.isVisible())
+
+    assert _answered(review, series, act) == [s.address for s in series[:2]]
+    assert _answered(review, series, lambda d: QTest.keyClick(d, Qt.Key.Key_Escape)) == []
+
+
+def test_series_dialog_proposes_the_stations_of_a_body(window: Window, tmp_path: Path) -> None:
+    _, review = window
+    study = generate_uid()
+    for seed, name in enumerate(("WATER", "FAT")):
+        kind = ["DERIVED", "PRIMARY", "DIXON", name]
+        for k in (0, 1):
+            place = affine_for()
+            place[:3, 3] += place[:3, 2] * 4 * k
+            images = classic(
+                stored_voxels(SHAPE, seed + 5 * k), place, StudyInstanceUID=study,
+                SeriesNumber=10 * seed + k, ImageType=kind,
+            )  # fmt: skip
+            save(tmp_path / f"{seed}{k}", images)
+    series = list_series(tmp_path)
+    names: list[str] = []
+
+    def act(dialog: SeriesDialog) -> None:
+        names.extend(dialog.table.item(r, 1).text() for r in range(3))
+        dialog.accept()
+
+    assert _answered(review, series, act) == [s.address for s in series if s.stations]
+    assert names == ["2 stations (series 0, 1)", "2 stations (series 10, 11)", "series 0"]
+
+
+def test_series_dialog_is_there_before_its_pictures(window: Window, tmp_path: Path) -> None:
+    _, review = window
+    series = list_series(_folder(tmp_path / "study", "WATER", "FAT"))
+    dialog = SeriesDialog(series, review)
+    dialog.show()
+    assert all(dialog.table.item(row, 0).icon().isNull() for row in range(2))
+    wait_for(lambda: not any(dialog.table.item(row, 0).icon().isNull() for row in range(2)))
+    dialog.reject()
+    early = SeriesDialog(series, review)  # closed before a picture came
+    early.show()
+    early.reject()
+    settle(0.2)
+    for window_ in (dialog, early):
+        window_.deleteLater()
+
+
+def test_a_dropped_zip_opens(window: Window, tmp_path: Path) -> None:
+    _, review = window
+    folder = _folder(tmp_path / "study", "WATER", "FAT")
+    path = shutil.make_archive(str(tmp_path / "study"), "zip", folder)
+    review.desk.open_paths([path])
+    wait_for(lambda: review.session.case is not None)
+    assert review.session.case is not None
+    assert review.session.case.scan.reference.source.path == path
