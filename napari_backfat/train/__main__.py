@@ -84,12 +84,20 @@ def evaluate(
         write_report,
     )
     from napari_backfat.train.evaluate_held_out import evaluate_held_out
+    from napari_backfat.train.real_slices import real_split
+    from napari_backfat.train.trainer import spec_for
 
     backend, root = TorchBackend(folder), data_root()
-    results: dict[str, Any] = {"weights": backend.name}
+    settings = load_config(config)
+    results: dict[str, Any] = {"weights": backend.name, "slices": None}
     results["real_dixon"] = evaluate_real_dixon(backend, root, device)
+    if settings.fine.real:
+        split = real_split(root, settings.real_case, spec_for(settings.fine))
+        measured = split.score[0].slice_numbers()
+        results["slices"] = [s + 1 for s in measured]
+        results["real_dixon_held"] = evaluate_real_dixon(backend, root, device, measured)
     results["totalseg_mr"] = evaluate_totalseg_mr(backend, root, device)
-    results["held_out"] = evaluate_held_out(backend, load_config(config), root, device=device)
+    results["held_out"] = evaluate_held_out(backend, settings, root, device=device)
     results["phantoms"] = evaluate_phantoms(backend, tuple(range(9001, 9001 + phantoms)), device)
     run.mkdir(parents=True, exist_ok=True)
     write_report(results, run / "evaluation.json")

@@ -30,9 +30,7 @@ def evaluation_page(results: dict[str, Any]) -> str:
         "Written by `python -m napari_backfat.train evaluate`; every number comes from the whole "
         "pipeline on the scan's own grid. Fat error is the difference of the mean fat fraction "
         "inside the network's mask and inside the expert's, in percentage points.",
-        "## One real lumbar Dixon case, expert labels (never trained on)",
-        _table(results["real_dixon"]),
-        _seconds(results["real_dixon"]),
+        *_real(results),
         "## One real abdominal MR (T11-L2, never trained on), combined classes",
         _table({"single image": results["totalseg_mr"]}),
         "## A held-out label map (T11-L3 of one person), single slices with synthetic images",
@@ -42,6 +40,24 @@ def evaluation_page(results: dict[str, Any]) -> str:
         _table(results["phantoms"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _real(results: dict[str, Any]) -> Iterator[str]:
+    """Show the real Dixon case, and say whether it was trained on."""
+    title = "## One real lumbar Dixon case, expert labels"
+    if results["slices"] is None:
+        yield f"{title} (never trained on)"
+    else:
+        slices = ", ".join(str(s) for s in results["slices"])
+        yield f"{title}: slices that training never saw, of a person that it saw"
+        yield (
+            f"Slices {slices} from the head end. They are of the same person and scan as the "
+            "slices that were trained on, so these scores are no result for other people."
+        )
+        yield _table(results["real_dixon_held"])
+        yield f"{title}: the whole case, most of it trained on"
+    yield _table(results["real_dixon"])
+    yield _seconds(results["real_dixon"])
 
 
 def _table(groups: dict[str, Any]) -> str:

@@ -92,6 +92,10 @@ class Share:
     case: SlabSet
     index: tuple[int, ...]
 
+    def slice_numbers(self) -> tuple[int, ...]:
+        """Slices of the grid that is segmented that these slabs average."""
+        return tuple(sorted({z for i in self.index for z in self.case.slices[i]}))
+
     def inside(self, geometry: Geometry) -> NDArray[np.bool_]:
         """Say which voxels of the scan these slabs show.
 

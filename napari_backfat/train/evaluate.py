@@ -39,7 +39,12 @@ def run(backend: TorchBackend, scan: Scan, device: str = "cpu") -> Segmentation:
             return result
 
 
-def evaluate_real_dixon(backend: TorchBackend, root: Path, device: str = "cpu") -> dict[str, Any]:
+def evaluate_real_dixon(
+    backend: TorchBackend,
+    root: Path,
+    device: str = "cpu",
+    measured: tuple[int, ...] | None = None,
+) -> dict[str, Any]:
     """Score the real Dixon case for each way of giving it to the network.
 
     Parameters
@@ -50,12 +55,15 @@ def evaluate_real_dixon(backend: TorchBackend, root: Path, device: str = "cpu") 
         Data folder.
     device : str
         torch device.
+    measured : tuple of int, optional
+        Slices (working grid) that are scored; all by default. The network always sees them all.
 
     Returns
     -------
     dict
         Input name -> muscle name -> score.
     """
+    scored = np.arange(10_000) if measured is None else np.array(measured)
     folder = root / "real_dixon"
     fat, grid = read_working(folder / "TUM01_fat.nii.gz")
     water, _ = read_working(folder / "TUM01_water.nii.gz")
@@ -73,14 +81,15 @@ def evaluate_real_dixon(backend: TorchBackend, root: Path, device: str = "cpu") 
         "opposed phase (difference)": {Contrast.OPPOSED_PHASE: np.abs(water - fat)},
     }
     results: dict[str, Any] = {}
+    scored = scored[scored < len(labels)]
     for name, images in inputs.items():
         made = run(backend, scan_of(images, grid, name), device)
         results[name] = {
             muscle.display_name: score(
-                made.muscle == int(muscle),
-                labels == value,
+                made.muscle[scored] == int(muscle),
+                labels[scored] == value,
                 grid.geometry.spacing_mm,
-                fraction.astype(np.float32),
+                fraction[scored].astype(np.float32),
             ).as_dict()
             for muscle, value in EXPERT.items()
         }
