@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from napari_backfat.review.session import Segmented
 
 AI_HERE = "AI here"
-_STARTS_ANEW = ("AI segmentation", "replace", "muscle map from file")
+SPREAD = "spread"
+STARTS_ANEW = ("AI segmentation", "replace", "muscle map from file")
 _NO_WORD_ON_A_SLICE = frozenset(
     {
         "smoothing",
@@ -31,6 +32,7 @@ _NO_WORD_ON_A_SLICE = frozenset(
         "fat threshold",
         "fat method",
         AI_HERE,
+        SPREAD,
         EXCHANGE,
     }
 )
@@ -47,7 +49,7 @@ def corrected_slices(case: Case) -> NDArray[np.bool_]:
     found = np.zeros(depth, bool)
     steps = case.masks.history.done
     for step in reversed(steps):
-        if step.label in _STARTS_ANEW:
+        if step.label in STARTS_ANEW:
             return found
         if step.label not in _NO_WORD_ON_A_SLICE and step.index.size:
             found[np.unique(step.index // (height * width))] = True

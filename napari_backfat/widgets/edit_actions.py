@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from psygnal import Signal
 
 from napari_backfat.layers.preview import Preview
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.review.ai_here import take_ai
+from napari_backfat.review.ai_here import SPREAD, take_ai
 from napari_backfat.review.edits import Edits, Extent, Reach
+from napari_backfat.review.spread import spreading
 from napari_backfat.review.stroke import image_names
 
 if TYPE_CHECKING:
     from napari import Viewer
 
+    from napari_backfat.edit.patch import Patch
     from napari_backfat.layers.case_layers import CaseLayers
     from napari_backfat.model.case import Case
     from napari_backfat.model.masks import Change
     from napari_backfat.review.session import Segmented
+    from napari_backfat.review.spread import Spreading
     from napari_backfat.widgets.edit_panel import EditPanel
 
 _NOTHING = {
@@ -31,6 +35,7 @@ _NOTHING = {
     "holes": "There are no holes.",
     "grow": "There is no free background around {muscle}.",
     "shrink": "{muscle} is not in these slices.",
+    "spread": "Nothing is left to spread: the other slices follow the corrected ones already.",
     "ai_here": "The AI's result here is what stands there already.",
 }
 
@@ -53,11 +58,14 @@ class EditActions:
         An undo step was closed.
     ai_wanted : Signal()
         The AI must run before "AI here" can go on; see `accept_ai`.
+    spread_wanted : Signal(Spreading)
+        To be computed beside the work; its result goes to `propose_spread`.
     """
 
     said = Signal(str)
     done = Signal()
     ai_wanted = Signal()
+    spread_wanted = Signal(object)
 
     def __init__(self, viewer: Viewer, panel: EditPanel) -> None:
         self._viewer, self._panel = viewer, panel
@@ -65,8 +73,9 @@ class EditActions:
         self._layers: CaseLayers | None = None
         self._edits: Edits | None = None
         self._preview = Preview(viewer)
-        self._preview_muscle: Muscle | None = None
+        self._proposed: tuple[str, str, Muscle | None] = ("", "", None)
         self._ai_reach: Reach | None = None
+        self._spreading: Spreading | None = None
 
     def attach(self, case: Case, layers: CaseLayers) -> None:
         """Work on this case."""
@@ -75,7 +84,7 @@ class EditActions:
     def detach(self) -> None:
         """Let go of the case."""
         self._preview.clear()
-        self._case = self._layers = self._edits = None
+        self._case = self._layers = self._edits = self._spreading = None
 
     @property
     def z(self) -> int:
@@ -95,7 +104,7 @@ class EditActions:
         """Do an action of `tool_table` on the chosen muscle (None: a tissue is chosen)."""
         if self._edits is None:
             return
-        if name == "gaps" and self.accept_preview():
+        if name == self._proposed[0] and self.accept_preview():
             return
         self.cancel()
         try:
@@ -103,7 +112,7 @@ class EditActions:
         except BackfatError as error:
             self.said.emit(str(error))
             return
-        if name in ("gaps", "ai_here"):
+        if name in ("gaps", "ai_here", "spread"):
             return  # it goes on when the person, or the AI, has answered
         self._tell(name, muscle, change)
 
@@ -119,6 +128,9 @@ class EditActions:
         if name == "ai_here":
             self._ai_reach = edits.reach(Extent.SLAB, self.z, panel.slab.value())
             self.ai_wanted.emit()
+            return None
+        if name == "spread":
+            self.spread_wanted.emit(spreading(edits.case, reach, panel.amount_of(name)))
             return None
         joint = panel.kind.currentIndex() == 0
         if name == "smooth" and (joint or muscle is not None):
@@ -158,29 +170,57 @@ class EditActions:
 
     def _propose(self, muscle: Muscle) -> None:
         assert self._edits is not None
-        assert self._case is not None
         patch = self._edits.interpolation(muscle)
         if patch is None or not patch.voxels:
             self.said.emit(_NOTHING["gaps"].format(muscle=muscle.display_name))
             return
-        self._preview_muscle = muscle
-        self._preview.show(patch, self._case.masks.geometry.spacing_mm)
         slices = int(patch.where.any(axis=(1, 2)).sum())
-        self.said.emit(
-            f"{muscle.display_name}: {slices} slices proposed. Enter or I accepts, Esc refuses."
+        self._show(
+            ("gaps", "interpolation", muscle),
+            patch,
+            f"{muscle.display_name}: {slices} slices proposed. Enter or I accepts, Esc refuses.",
         )
+
+    def _show(self, what: tuple[str, str, Muscle | None], patch: Patch, said: str) -> None:
+        assert self._case is not None
+        self._proposed = what
+        self._preview.show(patch, self._case.masks.geometry.spacing_mm)
+        self.said.emit(said)
 
     def accept_preview(self) -> bool:
         """Write what is proposed; False if nothing is."""
         patch = self._preview.clear()
         if patch is None or self._edits is None:
             return False
-        self._tell("gaps", self._preview_muscle, self._edits.apply(patch, "interpolation"))
+        name, label, muscle = self._proposed
+        if name == "spread" and self._spreading is not None:
+            patch = self._spreading.still_true(patch, self._edits.case.masks.muscle)
+        self._tell(name, muscle, self._edits.apply(patch, label))
         return True
 
     def cancel(self) -> bool:
         """Refuse what is proposed; False if nothing is."""
         return self._preview.clear() is not None
+
+    # ------------------------------------------------------------------ spread
+
+    def propose_spread(self, spread: Spreading, patch: Patch) -> None:
+        """Show what the corrected slices say about the others."""
+        if self._case is None or not np.array_equal(
+            spread.present.shape, self._case.masks.muscle.shape
+        ):
+            return  # another case was opened meanwhile
+        if not patch.voxels:
+            self.said.emit(_NOTHING["spread"])
+            return
+        self._spreading = spread
+        slices = int(patch.where.any(axis=(1, 2)).sum())
+        self._show(
+            ("spread", SPREAD, None),
+            patch,
+            f"{slices} slices follow {int(spread.corrected.sum())} corrected ones. Enter or 9 "
+            "accepts, Esc refuses.",
+        )
 
     # ------------------------------------------------------------------ AI
 
@@ -199,8 +239,6 @@ class EditActions:
 
 def value_ranges(case: Case) -> dict[str, tuple[float, float]]:
     """Return the images of a case with the range of values that a window can have."""
-    import numpy as np
-
     ranges: dict[str, tuple[float, float]] = {}
     for name in image_names(case):
         volume: Any = next((v for v in case.scan.images if v.contrast.value == name), None)

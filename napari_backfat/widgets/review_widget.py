@@ -31,6 +31,7 @@ from napari_backfat.widgets.plot_dock import PlotDock
 from napari_backfat.widgets.risk_desk import RiskDesk
 from napari_backfat.widgets.scheduler import QtScheduler
 from napari_backfat.widgets.segment_panel import SegmentPanel
+from napari_backfat.widgets.spread_desk import SpreadDesk
 from napari_backfat.widgets.tools import Tools
 from napari_backfat.widgets.tour import Tour
 from napari_backfat.widgets.view_panel import ViewPanel
@@ -95,6 +96,7 @@ class ReviewWidget(QWidget):
         )  # fmt: skip
         self.autosaver = Autosaver(self.session, self)
         self.tools = Tools(viewer, self.brush_panel, self.session)
+        self.spread = SpreadDesk(self.tools.actions, self.jobs, self.show_message)
         self.views = Views(viewer, self.view_panel)
         self.methods = MethodsDesk(self.session, self.jobs, self, self.show_message)
         self.desk = CaseDesk(self.session, self.jobs, self.autosaver, Dialogs(self))

@@ -94,6 +94,11 @@ TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec("shrink", "Shrink", "-", "Take off the rim of the chosen muscle",
              action=True, options=(*_ON_SLICES, "amount", "apply"), needs_muscle=True,
              amount=("by ", " mm", 0.2, 20, 0.5, 2)),
+    ToolSpec("spread", "Spread", "9",
+             "Carry the corrections of slices drawn by hand into the slices between them, as far "
+             "as the number says; press again or Enter to accept the preview, Esc to refuse",
+             action=True, options=(*_ON_SLICES, "amount", "apply"),
+             amount=("as far as ", " mm", 4, 200, 5, 40)),
     ToolSpec("ai_here", "AI here", "Y",
              "Run the AI again and take its muscles in a slab around this slice; slices corrected "
              "by hand stay, and their neighbours follow them as far as the correction spreads",
@@ -103,6 +108,6 @@ TOOLS: tuple[ToolSpec, ...] = (
 BY_NAME: dict[str, ToolSpec] = {spec.name: spec for spec in TOOLS}
 EXTENTS: dict[str, str] = {
     "border": "this slice", "mirror": "slab", "smooth": "all slices", "islands": "all slices",
-    "holes": "all slices", "grow": "this slice", "shrink": "this slice",
+    "holes": "all slices", "grow": "this slice", "shrink": "this slice", "spread": "all slices",
 }  # fmt: skip
 """What each tool works on until the person says otherwise; values of `review.edits.Extent`."""

@@ -305,6 +305,35 @@ def test_ai_here_replaces_the_slab_only(bench: Bench, monkeypatch: pytest.Monkey
     assert np.array_equal(masks.muscle[3:], before[3:])
 
 
+def test_corrections_spread_with_a_preview(bench: Bench) -> None:
+    masks, made = bench.case.masks, bench.made.muscles
+    bench.key(Qt.Key.Key_9)
+    assert "No slice was corrected" in bench.review.brush_panel.message.text()
+    masks.muscle[...] = np.roll(made, 2, axis=1)
+    masks.sync()
+    masks.finish_step("muscle map from file")
+    for z in (0, len(made) - 1):
+        masks.muscle[z] = made[z]
+        masks.sync()
+        masks.finish_step("lasso")
+    before = masks.muscle.copy()
+
+    def proposed() -> bool:
+        return "Preview" in [layer.name for layer in bench.viewer.layers]
+
+    bench.key(Qt.Key.Key_9)
+    wait_for(proposed)
+    assert np.array_equal(masks.muscle, before)
+    bench.key(Qt.Key.Key_Escape)
+    assert not proposed()
+    bench.key(Qt.Key.Key_9)
+    wait_for(proposed)
+    with _Step(bench, "spread"):
+        bench.key(Qt.Key.Key_9)
+    assert not proposed()
+    assert (masks.muscle != made).sum() < 0.4 * (before != made).sum()
+
+
 def test_wheel_locks_and_the_sheet_of_keys(bench: Bench) -> None:
     masks, tools = bench.case.masks, bench.review.tools
     panel = bench.review.brush_panel
