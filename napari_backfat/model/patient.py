@@ -60,6 +60,8 @@ class Patient(BaseModel):
         Age in completed or decimal years, 0 to 120. (Risk models have narrower ranges.)
     sex : Sex or None
         Female or male.
+    height_cm, weight_kg : float or None
+        Size, 30 to 260 cm and 2 to 400 kg. Recorded with the case; no risk model here reads it.
     met_min_per_week : float or None
         Self-reported physical activity in MET-minutes per week, 0 to 8 x 10,080.
     moderate_min_per_week, vigorous_min_per_week : float or None
@@ -80,6 +82,8 @@ class Patient(BaseModel):
     schema_version: Literal[1] = 1
     age_years: Annotated[float | None, Field(ge=0, le=120, allow_inf_nan=False)] = None
     sex: Annotated[Sex | None, BeforeValidator(_word)] = None
+    height_cm: Annotated[float | None, Field(ge=30, le=260, allow_inf_nan=False)] = None
+    weight_kg: Annotated[float | None, Field(ge=2, le=400, allow_inf_nan=False)] = None
     met_min_per_week: Annotated[
         float | None, Field(ge=0, le=VIGOROUS_MET * MINUTES_PER_WEEK, allow_inf_nan=False)
     ] = None

@@ -23,3 +23,25 @@ class Person:
     sex: str | None = None
     height_cm: float | None = None
     weight_kg: float | None = None
+
+    @property
+    def text(self) -> str:
+        """What is known, for display; empty if nothing is."""
+        sex = {"F": "female", "M": "male", "O": "sex other"}
+        parts = (
+            None if self.age_years is None else f"{self.age_years:.3g} y",
+            sex.get(self.sex or ""),
+            None if self.height_cm is None else f"{self.height_cm:.4g} cm",
+            None if self.weight_kg is None else f"{self.weight_kg:.4g} kg",
+        )
+        return ", ".join(part for part in parts if part)
+
+    @property
+    def entries(self) -> dict[str, float | str]:
+        """What is known, as fields of `Patient`; "O" is none of its sexes and left out."""
+        sex = {"F": "female", "M": "male"}.get(self.sex or "")
+        fields = {
+            "age_years": self.age_years, "sex": sex,
+            "height_cm": self.height_cm, "weight_kg": self.weight_kg,
+        }  # fmt: skip
+        return {name: value for name, value in fields.items() if value is not None}

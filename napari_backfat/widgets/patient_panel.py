@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.patient import MINUTES_PER_WEEK, VIGOROUS_MET, Patient
+
+if TYPE_CHECKING:
+    from napari_backfat.model.person import Person
 
 _UNKNOWN = "unknown"
 _DIAGNOSES = (
@@ -36,6 +48,8 @@ class PatientPanel(QWidget):
         form.setVerticalSpacing(4)
         self.age = _number(120, 0, " years", "Age at the scan")
         self.sex = _choice((("female", "female"), ("male", "male")), "Sex as recorded")
+        self.height = _number(260, 0, " cm", "Recorded with the case; no risk model here reads it")
+        self.weight = _number(400, 1, " kg", "Recorded with the case; no risk model here reads it")
         self.moderate = _number(
             MINUTES_PER_WEEK, 0, " min/week", "Moderate activity at work, on the way and at leisure"
         )
@@ -51,6 +65,8 @@ class PatientPanel(QWidget):
         )
         form.addRow("Age", self.age)
         form.addRow("Sex", self.sex)
+        form.addRow("Height", self.height)
+        form.addRow("Weight", self.weight)
         form.addRow("Moderate activity", self.moderate)
         form.addRow("Vigorous activity", self.vigorous)
         form.addRow("or total", self.met)
@@ -65,20 +81,35 @@ class PatientPanel(QWidget):
         self.problem = QLabel()
         self.problem.setWordWrap(True)
         self.problem.setStyleSheet("color: #E08A1E;")
+        self._offered: Person | None = None
+        self.offer = QLabel()
+        self.offer.setWordWrap(True)
+        self.use_offer = QPushButton("Use")
+        self.use_offer.setToolTip("Enter these values into the form; until then they go nowhere")
+        self.use_offer.clicked.connect(self._on_use)
+        self.offer_row = QWidget()
+        row = QHBoxLayout(self.offer_row)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.offer, 1)
+        row.addWidget(self.use_offer)
         layout = QVBoxLayout(self)
+        layout.addWidget(self.offer_row)
         layout.addLayout(form)
         layout.addWidget(self.problem)
         layout.addStretch(1)
-        for spin in (self.age, self.moderate, self.vigorous, self.met):
+        for spin in (self.age, self.height, self.weight, self.moderate, self.vigorous, self.met):
             spin.valueChanged.connect(self._on_entry)
         for combo in (self.sex, *self.diagnoses.values()):
             combo.currentIndexChanged.connect(self._on_entry)
+        self._show_offer()
 
     def entries(self) -> dict[str, Any]:
         """Return what stands in the form, unknown fields as None."""
         return {
             "age_years": _value(self.age),
             "sex": self.sex.currentData(),
+            "height_cm": _value(self.height),
+            "weight_kg": _value(self.weight),
             "moderate_min_per_week": _value(self.moderate),
             "vigorous_min_per_week": _value(self.vigorous),
             "met_min_per_week": _value(self.met),
@@ -90,6 +121,8 @@ class PatientPanel(QWidget):
         values = patient.model_dump(mode="json")
         boxes = {
             "age_years": self.age,
+            "height_cm": self.height,
+            "weight_kg": self.weight,
             "moderate_min_per_week": self.moderate,
             "vigorous_min_per_week": self.vigorous,
             "met_min_per_week": self.met,
@@ -106,6 +139,35 @@ class PatientPanel(QWidget):
             widget.blockSignals(False)
         self.problem.clear()
         self.activity_note.setText(patient.activity_formula)
+        self._show_offer()
+
+    def set_offer(self, person: Person | None) -> None:
+        """Offer what the images' header says about the person; nothing is entered by it."""
+        self._offered = person
+        self._show_offer()
+
+    def _show_offer(self) -> None:
+        """Show the offer as long as the form says something else."""
+        text = "" if self._offered is None else self._offered.text
+        offered = {} if self._offered is None else self._offered.entries
+        entries = self.entries()
+        differs = any(
+            entries[name] is None or not _alike(entries[name], value)
+            for name, value in offered.items()
+        )
+        self.offer.setText(f"From the DICOM header: {text}.")
+        self.offer_row.setVisible(bool(text) and differs)
+
+    def _on_use(self) -> None:
+        if self._offered is None:
+            return
+        try:
+            patient = Patient.parse(self.entries() | self._offered.entries)
+        except BackfatError as error:
+            self.problem.setText(str(error))
+            return
+        self.set_patient(patient)
+        self.patient_changed.emit(patient)
 
     def _on_entry(self, _: Any = None) -> None:
         try:
@@ -115,6 +177,7 @@ class PatientPanel(QWidget):
             return
         self.problem.clear()
         self.activity_note.setText(patient.activity_formula)
+        self._show_offer()
         self.patient_changed.emit(patient)
 
 
@@ -128,6 +191,13 @@ def _number(maximum: float, decimals: int, suffix: str, tip: str) -> QDoubleSpin
     box.setToolTip(tip)
     box.setKeyboardTracking(False)
     return box
+
+
+def _alike(entered: Any, offered: float | str) -> bool:
+    """Whether a field shows what is offered, as far as it shows decimals."""
+    if isinstance(offered, str):
+        return bool(entered == offered)
+    return abs(float(entered) - offered) < 1
 
 
 def _value(box: QDoubleSpinBox) -> float | None:

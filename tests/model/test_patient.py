@@ -118,3 +118,12 @@ def test_json_round_trip(
         age_years=age, sex=sex, met_min_per_week=met, diabetes=one, osteoarthritis=two
     )
     assert Patient.from_json(patient.to_json()) == patient
+
+
+def test_size_has_limits() -> None:
+    assert Patient(height_cm=171, weight_kg=64.5).height_cm == 171
+    for wrong in ({"height_cm": 1.71}, {"weight_kg": 500}, {"height_cm": float("nan")}):
+        with pytest.raises(BackfatError, match="not valid"):
+            Patient.parse(wrong)
+    old = '{"schema_version": 1, "age_years": 50}'  # as files were before sizes were recorded
+    assert Patient.from_json(old).height_cm is None

@@ -6,12 +6,14 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from pydicom import dcmread
 from pydicom.uid import generate_uid
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDialogButtonBox
 
 from napari_backfat.io.dicom_series import list_series
+from napari_backfat.model.patient import Patient, Sex
 from napari_backfat.model.volume import Contrast
 from napari_backfat.widgets.dialogs import Dialogs
 from napari_backfat.widgets.series_dialog import SeriesDialog
@@ -174,3 +176,66 @@ def test_a_dropped_zip_opens(window: Window, tmp_path: Path) -> None:
     wait_for(lambda: review.session.case is not None)
     assert review.session.case is not None
     assert review.session.case.scan.reference.source.path == path
+
+
+def _person(folder: Path, **tags: str) -> Path:
+    kind = ["DERIVED", "PRIMARY", "DIXON"]
+    for seed, name in enumerate(("WATER", "FAT")):
+        images = classic(
+            stored_voxels(SHAPE, seed), affine_for(), ImageType=[*kind, name],
+            PatientWeight="70", **tags,
+        )  # fmt: skip
+        save(folder / name, images)
+    return folder
+
+
+def test_the_person_in_the_header_is_offered_and_never_taken_by_itself(
+    window: Window, tmp_path: Path
+) -> None:
+    _, review = window
+    panel = review.patient_panel
+    assert panel.offer_row.isHidden()
+    review.desk.open_scan([_person(tmp_path / "mr")])
+    wait_for(lambda: review.session.case is not None)
+    case = review.session.case
+    assert case is not None
+    assert panel.offer.text() == "From the DICOM header: 61 y, female, 168 cm, 70 kg."
+    assert not panel.offer_row.isHidden()
+    assert case.patient == Patient()
+    review.session.save(tmp_path / "case")
+    written = b"".join(p.read_bytes() for p in (tmp_path / "case").glob("*.json")).decode()
+    assert '"age_years": null' in written
+    assert '"height_cm": null' in written
+    assert '"weight_kg": null' in written
+    QTest.mouseClick(panel.use_offer, Qt.MouseButton.LeftButton)
+    assert case.patient == Patient(age_years=61, sex=Sex.FEMALE, height_cm=168, weight_kg=70)
+    assert (panel.age.value(), panel.height.value()) == (61, 168)
+    assert panel.offer_row.isHidden()
+    panel.age.setValue(40)  # the form says something else now: the offer is back
+    assert not panel.offer_row.isHidden()
+
+
+def test_what_the_form_refuses_is_refused_from_the_header_too(
+    window: Window, tmp_path: Path
+) -> None:
+    _, review = window
+    review.desk.open_scan([_person(tmp_path / "mr", PatientAge="122Y", PatientSex="O")])
+    wait_for(lambda: review.session.case is not None)
+    panel = review.patient_panel
+    assert "122 y, sex other" in panel.offer.text()
+    QTest.mouseClick(panel.use_offer, Qt.MouseButton.LeftButton)
+    assert "age_years" in panel.problem.text()
+    assert review.session.case is not None
+    assert review.session.case.patient == Patient()
+
+
+def test_images_of_two_people_offer_nobody(window: Window, tmp_path: Path) -> None:
+    _, review = window
+    folder = _person(tmp_path / "mr")
+    for path in (folder / "FAT").iterdir():
+        image = dcmread(path)
+        image.PatientAge = "030Y"
+        image.save_as(path)
+    review.desk.open_scan([folder])
+    wait_for(lambda: review.session.case is not None)
+    assert review.patient_panel.offer_row.isHidden()
