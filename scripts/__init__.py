@@ -1,0 +1,1 @@
+"""What is run from a checkout: set-up, the sample, the manual's pictures."""

@@ -1,0 +1,1 @@
+"""Pictures of the manual and of every panel, taken from the running program."""
