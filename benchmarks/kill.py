@@ -36,7 +36,8 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.masks import Author
 from napari_backfat.review.autosave import FOLDER_VARIABLE, drop_recovery, find_recovery
 from napari_backfat.review.fat_methods import accept_fat_method, fat_method_job, recipe_in_force
-from napari_backfat.review.recovery import Keeper, restore_job
+from napari_backfat.review.recovered import restore_job
+from napari_backfat.review.recovery import Keeper
 from napari_backfat.review.replay import replay_case
 from napari_backfat.review.session import Loaded, ReviewSession, Segmented, run_to_end
 from napari_backfat.segment.backend import Segmentation

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from napari_backfat.io.manifest import WORK
+from napari_backfat.io.manifest import MANIFEST, WORK
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:
@@ -112,10 +112,24 @@ def refuse_if_held(folder: Path, owner: object = None) -> None:
     Raises
     ------
     BackfatError
-        Naming who holds it.
+        Naming who holds it; or if it is the owner's own and has vanished, so that a new folder in
+        its place (under the mount point of a drive, for example) would be a surprise.
     """
     hold = Hold.of_case(folder, owner)
-    if hold.is_own or not hold.path.exists():
+    try:
+        there = hold.path.exists()
+        if hold.is_own and not there and not (folder / MANIFEST).exists():
+            raise BackfatError(
+                f"The case folder {folder} is not there any more (renamed, moved, or on a drive "
+                "that was disconnected). Nothing was written; connect it again, or save to another "
+                "folder."
+            )
+    except OSError as error:
+        raise BackfatError(
+            f"The case folder {folder} cannot be reached ({error.strerror or error}). Nothing was "
+            "written; connect its drive again, or save to another folder."
+        ) from error
+    if hold.is_own or not there:
         return
     holder = hold.acquire()
     hold.release()

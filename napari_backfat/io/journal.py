@@ -51,6 +51,7 @@ _LENGTHS = struct.Struct("<II")
 _MARK = b"BFR1"
 _MAX_HEAD, _MAX_BODY = 4 * 1024 * 1024, 1024 * 1024 * 1024
 _FLUSH_EVERY_S = 1.0
+_LOOK_EVERY_S = 1.0  # whether the file is still there: temporary folders are swept, disks unplugged
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,12 +248,17 @@ class JournalWriter:
     ----------
     problem : str or None
         Why nothing is written any more.
+    begun : bool
+        Whether the file is there, with what it begins with.
+    lost : bool
+        Whether the problem is that another program removed, replaced or cut the file.
     """
 
     def __init__(self, path: Path, records: Sequence[Record]) -> None:
         self.path = path
         self.problem: str | None = None
-        self._seed = 0
+        self.begun = self.lost = False
+        self._seed = self._size = 0
         self._queue: queue.Queue[Record | threading.Event | None] = queue.Queue()
         self._first = tuple(records)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -297,12 +303,14 @@ class JournalWriter:
         descriptor = os.open(temporary, flags, 0o600)
         try:
             _write_all(descriptor, MAGIC)
+            self._size = len(MAGIC)
             for record in self._first:
                 self._put(descriptor, record)
             os.fsync(descriptor)
             if os.name == "nt":  # an open file cannot be renamed there
                 os.close(descriptor)
                 replace(temporary, self.path)
+                self.begun = True
                 return os.open(self.path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
             replace(temporary, self.path)
             flush_folder(self.path.parent)
@@ -311,26 +319,36 @@ class JournalWriter:
                 os.close(descriptor)
             raise
         self._first = ()
+        self.begun = True
         return descriptor
 
     def _write(self, descriptor: int) -> None:
         flushed, dirty = time.monotonic(), False
         while True:
-            wait = max(0.0, flushed + _FLUSH_EVERY_S - time.monotonic()) if dirty else None
+            wait = max(0.0, flushed + _FLUSH_EVERY_S - time.monotonic()) if dirty else _LOOK_EVERY_S
             try:
                 item = self._queue.get(timeout=wait)
             except queue.Empty:
-                os.fsync(descriptor)
+                if dirty:
+                    os.fsync(descriptor)
                 flushed, dirty = time.monotonic(), False
+                self._look(descriptor)
                 continue
             if isinstance(item, Record):
+                self._look(descriptor)  # a file that was cut would get a gap, not an end
                 self._put(descriptor, item)
                 dirty = True
                 if time.monotonic() - flushed < _FLUSH_EVERY_S:
                     continue
-            if dirty:
-                os.fsync(descriptor)
-                flushed, dirty = time.monotonic(), False
+            try:
+                if dirty:
+                    os.fsync(descriptor)
+                    flushed, dirty = time.monotonic(), False
+                if item is not None:
+                    self._look(descriptor)
+            except OSError:
+                self._queue.put(item)  # whoever waits is answered by `_fail`
+                raise
             if isinstance(item, threading.Event):
                 item.set()
             elif item is None:
@@ -339,6 +357,18 @@ class JournalWriter:
     def _put(self, descriptor: int, record: Record) -> None:
         data, self._seed = frame(record, self._seed)
         _write_all(descriptor, data)
+        self._size += len(data)
+
+    def _look(self, descriptor: int) -> None:
+        """Raise OSError if what is written does not reach the file of this name any more."""
+        try:
+            there, own = os.stat(self.path), os.fstat(descriptor)
+        except FileNotFoundError:
+            self.lost = True
+            raise OSError("another program removed it") from None
+        if not os.path.samestat(there, own) or there.st_size != self._size:
+            self.lost = True
+            raise OSError("another program replaced or cut it")
 
     def _fail(self, error: OSError) -> None:
         self.problem = str(explain(error, self.path))

@@ -214,6 +214,16 @@ def open_case(
         If the folder is no case, or a file of it is missing or unusable.
     """
     folder = Path(folder)
+    try:
+        return _opened(folder, images, accept_changed)
+    except OSError as error:
+        raise BackfatError(
+            f"The case {folder} cannot be read ({error.strerror or error}); check its drive and "
+            "your permission, or restore it from a backup."
+        ) from error
+
+
+def _opened(folder: Path, images: Sequence[str | Path], accept_changed: bool) -> OpenedCase:
     if not folder.is_dir():
         raise BackfatError(f"There is no folder {folder}.")
     with settled(folder):

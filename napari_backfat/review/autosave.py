@@ -3,46 +3,49 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import logging
-import os
 import shutil
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import platformdirs
-
-from napari_backfat.io.hold import Hold
 from napari_backfat.io.journal import read_journal
-from napari_backfat.io.manifest import read_manifest
+from napari_backfat.io.manifest import MANIFEST, read_manifest
+from napari_backfat.io.tables import RECORD, read_json
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.journal import EDIT_KINDS
+from napari_backfat.review.places import (
+    FOLDER_VARIABLE,
+    LIVE,
+    recovery_folder,
+    recovery_root,
+    work_folders,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_backfat.model.case import Case
+    from napari_backfat.model.journal import Record
     from napari_backfat.model.volume import Scan
+
+__all__ = [
+    "FOLDER_VARIABLE",
+    "LIVE",
+    "AutosaveClock",
+    "Recovery",
+    "drop_folder",
+    "drop_recovery",
+    "find_recovery",
+    "put_aside",
+    "recovery_folder",
+    "recovery_root",
+]
 
 _log = logging.getLogger(__name__)
 IDLE_S = 5.0
 LONGEST_S = 60.0
 COPY_S = 300.0
 """A whole copy is written this often beside a journal that already holds every edit."""
-LIVE = "live.journal"
-"""Name of the journal in a recovery folder."""
-FOLDER_VARIABLE = "BACKFAT_RECOVERY"
-
-
-def recovery_root() -> Path:
-    """Return where recovery copies lie on this computer; `BACKFAT_RECOVERY` overrides it."""
-    chosen = os.environ.get(FOLDER_VARIABLE)
-    return Path(chosen or platformdirs.user_data_path("napari-backfat") / "recovery")
-
-
-def recovery_folder(scan: Scan) -> Path:
-    """Return the recovery folder of a scan: named by the content of its images, not their names."""
-    digest = hashlib.sha256("".join(v.source.sha256 for v in scan.images).encode())
-    return recovery_root() / digest.hexdigest()[:24]
 
 
 @dataclass(frozen=True)
@@ -59,77 +62,60 @@ class Recovery:
         The journal to be replayed; None if the folder is a case folder that is at least as new.
     summary : str
         How much work it is, one sentence; empty if unknown.
+    edits : int
+        Edits of the case so far, those of earlier sessions included.
+    older : tuple of Path
+        Folders that hold earlier states of the same work.
     """
 
     folder: Path
     saved: dt.datetime
     journal: Path | None = None
     summary: str = ""
-
-
-_PLACES = 9  # windows on one scan
-
-
-def _places(scan: Scan) -> list[Path]:
-    first = recovery_folder(scan)
-    others = [first.with_name(f"{first.name}-{n}") for n in range(2, _PLACES + 1)]
-    return [first, *others]
-
-
-def _hold_of(folder: Path) -> Hold:
-    return Hold(folder.with_name(f"{folder.name}.lock"))
-
-
-def free_place(scan: Scan) -> tuple[Hold | None, Path | None]:
-    """Return a recovery folder that no other window uses, and the hold on it.
-
-    Work that another window left there stays: it is replaced only by the first unsaved change of
-    this one, and was offered before. Both are None if every place is taken.
-    """
-    for folder in _places(scan):
-        hold = _hold_of(folder)
-        if hold.acquire() is None:
-            return hold, folder
-    return None, None
+    edits: int = 0
+    older: tuple[Path, ...] = ()
 
 
 def find_recovery(scan: Scan) -> Recovery | None:
     """Return the newest unsaved work of an earlier session on these images, or None.
 
-    What a window that is still open holds is not lost, and is not returned.
+    What a window that is still open holds is not lost, and is not returned. States of one piece of
+    work (in two places, because one could not be written for a while) are compared by their
+    number of edits: the computer's clock may have been moved.
     """
-    found = []
-    for folder in _places(scan):
-        if not folder.is_dir():
-            continue
-        hold = _hold_of(folder)
-        if hold.acquire() is None:
-            try:
-                recovery = _recovery_in(folder)
-            finally:
-                hold.release()
-            if recovery is not None:
-                found.append(recovery)
-    return max(found, key=lambda r: r.saved, default=None)
+    found: list[tuple[Recovery, Record | None]] = []
+    for folder in work_folders(scan):
+        recovery = _recovery_in(folder)
+        if recovery is not None:
+            found.append(recovery)
+    best: list[tuple[Recovery, Record | None]] = []
+    for recovery, start in sorted(found, key=lambda f: (f[0].edits, f[0].saved), reverse=True):
+        same = next((n for n, (_, s) in enumerate(best) if s is not None and s == start), None)
+        if same is None:
+            best.append((recovery, start))
+        else:
+            newer = best[same][0]
+            best[same] = (replace(newer, older=(*newer.older, recovery.folder)), start)
+    return max((r for r, _ in best), key=lambda r: r.saved, default=None)
 
 
-def _recovery_in(folder: Path) -> Recovery | None:
-    live, manifest = folder / LIVE, folder / "case.json"
-    copy: Recovery | None = None
-    if manifest.is_file() and read_manifest(folder) is not None:
-        copy = Recovery(folder, _written(manifest))
-    if not live.is_file():
-        return copy
-    try:
-        read = read_journal(live)
-    except BackfatError as error:
-        _log.warning("%s", error)
-        return copy
-    if not any(r.entry.kind == "base" for r in read.records):
-        return copy
-    # A journal of another window or of work before the copy must not hide what is newer.
-    if copy is not None and copy.saved > _written(live):
-        return copy
+def _recovery_in(folder: Path) -> tuple[Recovery, Record | None] | None:
+    """Return the work in a folder, with the record its journal begins with."""
+    live, manifest = folder / LIVE, folder / MANIFEST
+    copy, read = _copy_in(folder), None
+    if live.is_file():
+        try:
+            read = read_journal(live)
+        except BackfatError as error:
+            _log.warning("%s", error)
+    start = next((r for r in read.records if r.entry.kind == "base"), None) if read else None
+    if read is None or start is None:
+        return None if copy is None else (copy, None)
+    edits = max(r.entry.edits for r in read.records)
+    # By edits, not by times: the clock may have been moved. A copy that is newer than the journal
+    # beside it was written while the journal could not be, which was then removed.
+    if copy is not None and copy.edits > edits:
+        return copy, start
     entries = [r.entry for r in read.records if r.entry.kind in EDIT_KINDS]
     unsaved = entries[-1:] and f"the last one: {entries[-1].tool}"
     ml = sum(entry.ml for entry in entries)
@@ -138,11 +124,29 @@ def _recovery_in(folder: Path) -> Recovery | None:
         if entries
         else "It holds what was entered about the person or the levels."
     )
-    return Recovery(folder, _written(live), live, summary)
+    times = [_written(live)] + ([_written(manifest)] if copy is not None else [])
+    return Recovery(folder, max(times), live, summary, edits), start
+
+
+def _copy_in(folder: Path) -> Recovery | None:
+    """Return the whole copy in a folder, if there is one that can be read."""
+    try:
+        if read_manifest(folder) is None:
+            return None
+        record = read_json(folder / "provenance.json", RECORD)
+        edits = int(record.get("edits", 0))
+    except (BackfatError, TypeError, ValueError) as error:
+        _log.warning("a recovery copy cannot be read: %s", error)
+        return None
+    return Recovery(folder, _written(folder / MANIFEST), edits=edits)
 
 
 def _written(path: Path) -> dt.datetime:
-    return dt.datetime.fromtimestamp(path.stat().st_mtime)
+    """Return when a file was written, by the clock of that moment, which may have been absurd."""
+    try:
+        return dt.datetime.fromtimestamp(path.stat().st_mtime)
+    except (OSError, OverflowError, ValueError):
+        return dt.datetime(1970, 1, 1)
 
 
 def drop_recovery(scan: Scan) -> None:
@@ -156,14 +160,28 @@ def drop_folder(folder: Path) -> None:
 
 
 def put_aside(recovery: Recovery) -> Path:
-    """Keep declined work under another name, so that a later autosave does not overwrite it."""
+    """Keep declined work under another name, so that a later autosave does not overwrite it.
+
+    Raises
+    ------
+    BackfatError
+        If the folder cannot be renamed; the work is then unchanged.
+    """
     stamp = recovery.saved.strftime("%Y%m%d-%H%M%S")
     target = recovery.folder.with_name(f"{recovery.folder.name}-declined-{stamp}")
     number = 1
     while target.exists():
         number += 1
         target = target.with_name(f"{recovery.folder.name}-declined-{stamp}-{number}")
-    recovery.folder.rename(target)
+    try:
+        recovery.folder.rename(target)
+    except OSError as error:
+        raise BackfatError(
+            f"{recovery.folder} could not be put aside ({error.strerror or error}); it stays there "
+            "and will be offered again."
+        ) from error
+    for folder in recovery.older:  # states of the same work that it goes beyond
+        drop_folder(folder)
     return target
 
 

@@ -1,41 +1,30 @@
-"""Keeps the journal of unsaved work on the disk, and makes a case of it after a crash."""
+"""Keeps the journal of unsaved work on the disk, in another place if the first one fails."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_backfat.io.hold import Hold
-from napari_backfat.io.journal import JournalWriter, fitting, journal_bytes, read_journal
-from napari_backfat.io.session import CaseFiles
-from napari_backfat.model.errors import BackfatError
-from napari_backfat.model.journal import (
-    PRIVATE_KINDS,
-    Entry,
-    Record,
-    make_record,
-    masks_sha256,
-    pack_volume,
-    unpack_volume,
-)
-from napari_backfat.model.progress import Progress
-from napari_backfat.review.autosave import LIVE, Recovery, drop_folder, free_place
-from napari_backfat.review.fat import fat_map_of
+from napari_backfat.io.journal import JournalWriter
+from napari_backfat.model.journal import Entry, Record, make_record, pack_volume
+from napari_backfat.review.autosave import Recovery, drop_folder
+from napari_backfat.review.places import LIVE, free_place, recovery_roots
 from napari_backfat.review.restore import now
-from napari_backfat.review.session import Loaded, ReviewSession
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from numpy.typing import NDArray
 
     from napari_backfat.model.case import Case
+    from napari_backfat.review.session import ReviewSession
 
 # Found again from the masks, or written as records of their own.
-_NO_FACTS = frozenset({"measurements", "risk", "journal", "threshold"})
+NO_FACTS = frozenset({"measurements", "risk", "journal", "threshold"})
+"""Parts of `CaseFiles` that no record of facts holds."""
 _FACT_EVENTS = ("patient", "context", "levels", "vertebrae", "ai")
 
 
@@ -54,13 +43,20 @@ class Keeper:
         journal was damaged.
     folder : Path or None
         Recovery folder of the open case.
+    goes_on : Recovery or None
+        Set before work that was restored is opened: it stays where it is and goes on there.
     """
 
     def __init__(self, session: ReviewSession) -> None:
         self._session = session
         self.notes: tuple[str, ...] = ()
         self.folder: Path | None = None
+        self.goes_on: Recovery | None = None
+        self._at = 0  # which of the roots
+        self._failed: str | None = None  # why it is not the first one
+        self._used: list[Path] = []
         self._place: Hold | None = None
+        self._left: list[Hold] = []  # of places that could not be written, held until the end
         self._case_hold: Hold | None = None
         self._writer: JournalWriter | None = None
         self._facts_due = False
@@ -75,6 +71,26 @@ class Keeper:
         return self._writer.problem if self._writer is not None else None
 
     @property
+    def notice(self) -> str | None:
+        """What the person must know about where unsaved work is kept; None if all is as usual."""
+        if self._writer is None or self._failed is None:
+            return None
+        if self.problem is not None:
+            return f"The automatic safety copy could not be written. {self._failed}"
+        if not self._writer.begun:
+            return None
+        return (
+            f"The automatic safety copy could not be written to its usual place. {self._failed} "
+            f"It is kept in {self.folder} instead, and is offered the next time these images are "
+            "opened."
+        )
+
+    @property
+    def troubled(self) -> bool:
+        """Whether unsaved work is not where it usually is, or nowhere on the disk."""
+        return self._failed is not None
+
+    @property
     def healthy(self) -> bool:
         """Whether unsaved work is on the disk, or there is none."""
         case = self._session.case
@@ -86,26 +102,61 @@ class Keeper:
         case, journal = self._session.case, self._session.journal
         if case is None or journal is None:
             return
+        if self.problem is not None and not case.saved:
+            self._move_on()
+        elif self._at == 0 and self._writer is not None and self._writer.begun:
+            self._failed = None
         if journal.behind:
             journal.catch_up("unfinished step")
         exchanged = case.scan.exchanged is not self._exchanged
         if (self._facts_due or exchanged) and not case.saved:
             self._facts_due = False
-            if self._writer is None or self._writer.problem is not None:
+            if self._writer is None:
                 self._start()
             else:
                 self._write(self._facts(case))
 
     def flush(self) -> bool:
-        """Wait until all is on the disk; False if it cannot be written."""
+        """Wait until all is on the disk, in another place if need be; False if nothing works."""
         self.tick()
+        for _ in range(2 * len(recovery_roots())):
+            if self._writer is None or self._writer.flush():
+                return True
+            self._move_on()
         return self._writer is None or self._writer.flush()
+
+    def secure(self) -> str:
+        """Put unsaved work on the disk now; returns a sentence that says where it is.
+
+        For the moment when a save has failed: what was saved before may be gone too. Empty if
+        there is no work yet.
+        """
+        case = self._session.case
+        if case is None or (case.saved and case.folder is None):
+            return ""
+        if self._writer is None:
+            self._start()
+        if self._writer is not None and self.flush():
+            return (
+                f"Your work is kept in {self.folder}: it is offered the next time these images are "
+                "opened on this computer."
+            )
+        return (
+            f"It could not be kept in another place either. {self.problem or ''} Leave this window "
+            "open and save the case to another folder or drive."
+        )
+
+    def superseded(self) -> None:
+        """Note that a whole copy was just written beside a journal that could not be."""
+        if self.problem is not None and self.folder is not None:
+            with suppress(OSError):
+                (self.folder / LIVE).unlink(missing_ok=True)
 
     def drop(self) -> None:
         """Remove the recovery copy: the work is saved, or the person chose to discard it."""
         self._end_writer()
-        if self.folder is not None:
-            drop_folder(self.folder)
+        for folder in self._used:
+            drop_folder(folder)
 
     def stop(self) -> None:
         """Write what is left and follow no longer."""
@@ -119,7 +170,13 @@ class Keeper:
     def _on_opened(self, case: Case) -> None:
         journal = self._session.journal
         assert journal is not None
-        self._place, self.folder = free_place(case.scan)
+        roots, goes_on = recovery_roots(), self.goes_on
+        self._at, self._failed, self.goes_on, self._used = 0, None, None, []
+        own = None
+        if goes_on is not None:
+            own, self._used = goes_on.folder, [*goes_on.older]
+            self._at = next((n for n, root in enumerate(roots) if own.parent == root), 0)
+        self._occupy(case, own)
         journal.sink = self._on_record
         self._facts_due, self._ai, self._exchanged = False, None, case.scan.exchanged
         for name in _FACT_EVENTS:
@@ -134,10 +191,39 @@ class Keeper:
         for name in _FACT_EVENTS:
             getattr(case.events, name).disconnect(self._on_fact)
         case.events.saved.disconnect(self._on_saved)
-        for hold in (self._place, self._case_hold):
+        for hold in (self._place, self._case_hold, *self._left):
             if hold is not None:
                 hold.release()
+        self._left = []
         self._place = self._case_hold = self.folder = None
+
+    def _occupy(self, case: Case, own: Path | None = None) -> None:
+        roots = recovery_roots()
+        self._place, self.folder = free_place(case.scan, roots[self._at % len(roots)], own)
+        if self.folder is not None and self.folder not in self._used:
+            self._used.append(self.folder)
+
+    def _move_on(self) -> None:
+        """Begin a new journal after a failure: elsewhere, unless the file was only taken away."""
+        case, writer = self._session.case, self._writer
+        if case is None or writer is None:
+            return
+        if not writer.lost:
+            self._failed = self._failed or writer.problem
+            if self._place is not None:
+                self._left.append(self._place)
+            self._at += 1
+            roots = recovery_roots()
+            if self._at % len(roots) == 0:  # all were tried: begin again with the first
+                self._at = 0
+                for hold in self._left:
+                    hold.release()
+                self._left = []
+            self._occupy(
+                case,
+                next((f for f in self._used if f.parent == roots[self._at % len(roots)]), None),
+            )
+        self._start()
 
     def _hold_case(self, case: Case) -> None:
         if case.folder is None:
@@ -164,10 +250,15 @@ class Keeper:
         self._facts_due = True
 
     def _on_record(self, record: Record) -> None:
-        if self._writer is None or self._writer.problem is not None:
+        case = self._session.case
+        if self._writer is None:
             self._start()
+        elif self._writer.problem is not None:
+            self._move_on()
         else:
             self._write([record])
+        if case is not None and case.scan.exchanged is not self._exchanged:
+            self._write(self._facts(case))  # at once: the fat map just recorded is of these images
 
     # ------------------------------------------------------------------ writing
 
@@ -199,7 +290,7 @@ class Keeper:
         facts = {
             f.name: value
             for f in fields(files)
-            if f.name not in _NO_FACTS
+            if f.name not in NO_FACTS
             and not isinstance(value := getattr(files, f.name), np.ndarray)
             and value is not None
         }
@@ -216,111 +307,3 @@ class Keeper:
         if self._exchanged is not None:
             parts["exchanged"] = pack_volume(self._exchanged.astype(np.uint8))
         return [*records, make_record(entry, parts)]
-
-
-# ---------------------------------------------------------------------- after a crash
-
-
-def restored_files(
-    path: Path,
-) -> tuple[CaseFiles, NDArray[np.bool_] | None, tuple[str, ...]]:
-    """Return the unsaved case that a recovery journal leads to.
-
-    Parameters
-    ----------
-    path : Path
-        The journal file.
-
-    Returns
-    -------
-    files : CaseFiles
-        Without table and estimate, which follow from the masks.
-    exchanged : ndarray, shape (Z, Y, X), bool, or None
-        Where water and fat are exchanged against the files.
-    notes : tuple of str
-        What could not be restored.
-
-    Raises
-    ------
-    BackfatError
-        If not even the first state can be read.
-    """
-    state, read = fitting(read_journal(path))
-    if state.codes is None:
-        raise BackfatError(
-            f"The unsaved work in {path} cannot be read. {read.problem or 'It holds no state.'}"
-        )
-    shape = state.codes.shape
-    facts: dict[str, Any] = {}
-    ai: Record | None = None
-    exchanged: NDArray[np.bool_] | None = None
-    for record in read.records:
-        if record.entry.kind == "facts":
-            facts, data = record.entry.facts or facts, record.part("exchanged")
-            grid = (shape[0], shape[1], shape[2])
-            exchanged = None if data is None else unpack_volume(data, grid) > 0
-        ai = record if record.entry.kind == "ai" else ai
-    known = {f.name for f in fields(CaseFiles)} - _NO_FACTS - {"muscles", "tissue"}
-    facts = {name: value for name, value in facts.items() if name in known}
-    muscle, tissue = state.muscle, state.tissue
-    masks: dict[str, NDArray[np.uint8]] = {}
-    if ai is not None:
-        for name in ("muscle", "tissue"):
-            data = ai.part(name)
-            if data is not None:
-                masks[name] = unpack_volume(data, (shape[0], shape[1], shape[2]))
-    public = [r for r in read.records if r.entry.kind not in PRIVATE_KINDS]
-    provenance = dict(facts.pop("provenance", {}))
-    provenance |= {
-        "edits": max(r.entry.edits for r in public),
-        "fat_map": state.fat,
-        "journal": {"masks_sha256": masks_sha256(muscle, tissue)},
-    }
-    files = CaseFiles(
-        muscles=muscle,
-        tissue=tissue,
-        threshold=state.threshold,
-        provenance=provenance,
-        ai_muscles=masks.get("muscle"),
-        ai_tissue=masks.get("tissue"),
-        fat_muscles=state.basis,
-        journal=journal_bytes(public),
-        **facts,
-    )
-    return files, exchanged, () if read.problem is None else (read.problem,)
-
-
-def restore_job(found: Recovery, loaded: Loaded) -> Generator[Progress, None, Loaded]:
-    """Make the unsaved case on a scan that was just read; changes nothing on the disk.
-
-    Parameters
-    ----------
-    found : Recovery
-        From `review.autosave.find_recovery`.
-    loaded : Loaded
-        The scan, and the case folder if one was opened.
-
-    Raises
-    ------
-    BackfatError
-        If the copy cannot be read.
-    """
-    if found.journal is None:
-        images = [v.source.path for v in loaded.scan.images]
-        restored = yield from ReviewSession.open_case_job(found.folder, images)
-        return replace(restored, folder=loaded.folder)
-    yield Progress(0.1, "Replaying unsaved work")
-    files, exchanged, notes = restored_files(found.journal)
-    if files.muscles.shape != loaded.scan.geometry.shape:
-        raise BackfatError("The unsaved work is on another grid than this scan; it is kept aside.")
-    yield Progress(0.7, "Computing the fat map")
-    scan = loaded.scan
-    now_exchanged = scan.exchanged
-    if now_exchanged is not None:  # of the saved case, which was opened with it
-        exchanged = now_exchanged if exchanged is None else exchanged ^ now_exchanged
-    if exchanged is not None and exchanged.any():
-        scan = scan.with_exchanged(exchanged)
-    places = (files.fat_muscles, files.ai_muscles, files.muscles)
-    basis = next(place for place in places if place is not None)
-    fat_map = fat_map_of(scan, basis, files.provenance["fat_map"])
-    return Loaded(scan, fat_map, files, loaded.folder, notes)

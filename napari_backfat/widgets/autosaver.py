@@ -37,6 +37,7 @@ class Autosaver(QObject):
         self._jobs = JobRunner(self)
         self._jobs.failed.connect(self._on_failed)
         self._told = False
+        self._noticed: str | None = None
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tick)
         self._timer.start(TICK_MS)
@@ -47,9 +48,12 @@ class Autosaver(QObject):
 
     def _tick(self) -> None:
         self.keeper.tick()
-        problem = self.keeper.problem
-        if problem is not None:
-            self._on_failed(problem)
+        notice = self.keeper.notice
+        if notice is not None and notice != self._noticed:
+            self._noticed = notice
+            self.failed.emit(notice)
+        elif not self.keeper.troubled:
+            self._noticed = None
         case, folder = self._session.case, self.keeper.folder
         if case is None or folder is None or self._jobs.busy:
             return
@@ -59,7 +63,8 @@ class Autosaver(QObject):
         self._jobs.start("Autosave", job, self._on_copied)
 
     def _on_copied(self, saved: tuple[str, int]) -> None:
-        self._told = self.keeper.problem is not None
+        self._told = False
+        self.keeper.superseded()
         self._clock.copied(saved[1])
 
     def _on_failed(self, text: str) -> None:
@@ -75,7 +80,7 @@ class Autosaver(QObject):
         self._give_up_running_copy()
         files, scan, _ = self._session.snapshot()
         self.keeper.flush()
-        folder = self.keeper.folder or recovery_folder(scan)
+        folder = self.keeper.folder or recovery_folder(scan)  # after `flush`, which may move it
         try:
             for _step in self._session.save_job(folder, (files, scan, 0)):
                 pass

@@ -17,7 +17,7 @@ from napari_backfat.io.scan import RolesNeeded
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
 from napari_backfat.review.autosave import find_recovery, put_aside
-from napari_backfat.review.recovery import restore_job
+from napari_backfat.review.preview import preview_job
 from napari_backfat.review.session import Loaded, ReviewSession
 from napari_backfat.widgets.role_question import ask_for_roles, with_roles
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from napari_backfat.io.roles import RoleGuess
     from napari_backfat.model.progress import Progress
+    from napari_backfat.review.autosave import Recovery
+    from napari_backfat.review.preview import Preview
     from napari_backfat.widgets.autosaver import Autosaver
     from napari_backfat.widgets.dialogs import Dialogs
     from napari_backfat.widgets.jobs import JobRunner
@@ -184,24 +186,47 @@ class CaseDesk(QObject):
         found = find_recovery(loaded.scan)
         if found is None:
             return False
-        if not self.dialogs.yes(
-            "Unsaved work was found",
-            f"There is unsaved work on {Path(loaded.scan.reference.source.path).name} from "
-            f"{found.saved:%d %B %Y, %H:%M}. {found.summary} Restore it? "
-            f"If not, it is kept aside in {found.folder.parent}.",
-        ):
-            put_aside(found)
-            return False
 
-        def done(restored: Loaded) -> None:
-            case = self.session.accept_loaded(restored)
-            case.revision += 1
-            case.saved = False
-            notes = ("Unsaved work was restored; save it to keep it.", *restored.notes)
-            self.message.emit(" ".join((*notes, *self.autosaver.keeper.notes)))
+        def job() -> Generator[Progress, None, Preview | Question]:
+            try:
+                return (yield from preview_job(found, loaded))
+            except BackfatError as error:
+                return Question(error)
 
-        self.jobs.start("Restoring unsaved work", restore_job(found, loaded), done)
+        def done(result: Preview | Question) -> None:
+            if isinstance(result, Question):
+                self._open_without(found, loaded, f"Unsaved work cannot be read. {result.error}")
+                return
+            name = Path(loaded.scan.reference.source.path).name
+            text = (
+                f"There is unsaved work on {name} from {found.saved:%d %B %Y, %H:%M}. "
+                f"{found.summary} Restore it? If not, it is kept aside in {found.folder.parent}."
+            )
+            if self.dialogs.restore(text, result):
+                self._open_restored(found, result.loaded)
+            else:
+                self._open_without(found, loaded, "")
+
+        self.jobs.start("Reading unsaved work", job(), done)
         return True
+
+    def _open_restored(self, found: Recovery, restored: Loaded) -> None:
+        self.autosaver.keeper.goes_on = found
+        case = self.session.accept_loaded(restored)
+        case.revision += 1
+        case.saved = False
+        notes = ("Unsaved work was restored; save it to keep it.", *restored.notes)
+        self.message.emit(" ".join((*notes, *self.autosaver.keeper.notes)))
+
+    def _open_without(self, found: Recovery, loaded: Loaded, why: str) -> None:
+        try:
+            aside = put_aside(found)
+            kept = f"It is kept in {aside}." if why else ""
+        except BackfatError as error:
+            kept = str(error)
+        self.session.accept_loaded(loaded)
+        notes = (why, kept, *loaded.notes, *self.autosaver.keeper.notes)
+        self.message.emit(" ".join(filter(None, notes)))
 
     def open_loaded(self, loaded: Loaded) -> None:
         """Open what was read ahead."""
@@ -256,7 +281,7 @@ class CaseDesk(QObject):
             try:
                 self.session.save(folder)
             except BackfatError as error:
-                self.message.emit(str(error))
+                self._on_save_failed(error)
                 return False
         if answer == "cancel":
             return False
@@ -281,9 +306,26 @@ class CaseDesk(QObject):
     def _save_to(self, folder: str | None) -> None:
         if not folder:
             return
-        job = self.session.save_job(folder, self.session.snapshot())
-        if not self.jobs.start("Saving", job, self._on_saved):
+        saving = self.session.save_job(folder, self.session.snapshot())
+
+        def job() -> Generator[Progress, None, tuple[str, int] | Question]:
+            try:
+                return (yield from saving)
+            except BackfatError as error:
+                return Question(error)
+
+        def done(result: tuple[str, int] | Question) -> None:
+            if isinstance(result, Question):
+                self._on_save_failed(result.error)
+            else:
+                self._on_saved(result)
+
+        if not self.jobs.start("Saving", job(), done):
             self.message.emit("Another job is running; save again when it has ended.")
+
+    def _on_save_failed(self, error: BackfatError) -> None:
+        """Say why, and where the work is meanwhile."""
+        self.message.emit(f"{error} {self.autosaver.keeper.secure()}".strip())
 
     def _on_saved(self, saved: tuple[str, int]) -> None:
         self.session.accept_saved(saved)

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_backfat.model.volume import Contrast
 from napari_backfat.widgets.export_dialog import ask_for_export, ask_for_report
+from napari_backfat.widgets.restore_dialog import RestoreDialog
 from napari_backfat.widgets.role_dialog import RoleDialog
 from napari_backfat.widgets.series_dialog import SeriesDialog
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from napari_backfat.io.dicom_series import SeriesInfo
     from napari_backfat.io.roles import RoleGuess
+    from napari_backfat.review.preview import Preview
     from napari_backfat.widgets.export_dialog import ExportRequest, ReportRequest
 
 _CONTRASTS = {
@@ -117,6 +119,11 @@ class Dialogs:
         box.addButton(button.No)
         box.setDefaultButton(button.No)
         return bool(box.exec() == button.Yes)
+
+    def restore(self, text: str, preview: Preview) -> bool:
+        """Ask whether unsaved work is to be restored, and show what that would change."""
+        window = RestoreDialog(text, preview, self._parent)
+        return bool(window.exec() == QDialog.DialogCode.Accepted)
 
     def save_first(self) -> str:
         """Ask what to do with unsaved work: "save", "discard" or "cancel"."""

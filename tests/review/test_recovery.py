@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,7 +23,8 @@ from napari_backfat.model.masks import Author
 from napari_backfat.model.patient import Patient
 from napari_backfat.review.autosave import FOLDER_VARIABLE, LIVE, find_recovery, put_aside
 from napari_backfat.review.exchange import accept_exchange, exchange_job
-from napari_backfat.review.recovery import Keeper, restore_job
+from napari_backfat.review.recovered import restore_job
+from napari_backfat.review.recovery import Keeper
 from napari_backfat.review.session import ReviewSession, run_to_end
 from napari_backfat.segment import backend as backends
 from tests.phantom import make_case
@@ -40,6 +42,7 @@ SHAPE = (6, 40, 64)
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "recovery"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setitem(backends.BACKENDS, "bundled", LeanBox)
 
 
@@ -251,10 +254,13 @@ def test_a_newer_whole_copy_is_preferred_and_a_damaged_journal_gives_way(tmp_pat
     assert keeper.flush()
     assert keeper.folder is not None
     live = keeper.folder / LIVE
+    older = live.read_bytes()
+    edit(case, 2)
     run_to_end(session.save_job(keeper.folder, session.snapshot()))
     scan = case.scan
     crash(session, keeper)
-    os.utime(live, (1, 1))
+    live.write_bytes(older)
+    os.utime(live, (4e9, 4e9))  # the clock says otherwise, and may have been moved
     found = find_recovery(scan)
     assert found is not None
     assert found.journal is None
@@ -272,6 +278,7 @@ def test_a_write_that_fails_is_told_and_tried_again(
     paths = scan_files(tmp_path)
     (tmp_path / "taken").write_text("a file where the folder should be")
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "taken" / "recovery"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "taken"))
     session, keeper, case = start(paths)
     edit(case, 1)
     assert not keeper.flush()

@@ -41,9 +41,15 @@ class Answers:
         self.export_request: Any = None
         self.report_request: Any = None
         self.asked: list[str] = []
+        self.previews: list[tuple[str, Any]] = []
 
     def yes(self, title: str, question: str) -> bool:
         self.asked.append(title)
+        return self.yes_to_all
+
+    def restore(self, text: str, preview: Any) -> bool:
+        self.asked.append("Unsaved work was found")
+        self.previews.append((text, preview))
         return self.yes_to_all
 
     def save_first(self) -> str:
