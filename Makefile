@@ -18,7 +18,7 @@ export PYTHONDONTWRITEBYTECODE :=
 NO_BINDING := $(foreach t,correction export recovery worklist,--ignore=tests/widgets/test_$(t).py)
 VIRTUAL := scripts/with-display --virtual
 
-.PHONY: help run test lint types imports test-core test-gui test-oldest bench train trust format clean clean-venv
+.PHONY: help manual run test lint types imports test-core test-gui test-oldest bench train trust format clean clean-venv
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ train: .venv/.ready ## make the network's weights again from the seed
 trust: .venv/.ready ## measure how far the weights can be trusted; writes docs/ai-trust.md and docs/worst-cases.md
 	@nice $(PY) -m benchmarks.trust
 	@nice $(PY) -m napari_backfat.train worst
+
+manual: .venv/.ready ## take the pictures of docs/manual and docs/screens.md anew from the running program
+	@$(VIRTUAL) $(PY) -m scripts.manual
 
 format: .venv/.ready ## let ruff mend style where it can
 	@$(PY) -m ruff check --fix .
