@@ -4,6 +4,8 @@ Run ``python -m benchmarks.swap [PEOPLE [EXCHANGED [FIRST]]]``: looks for false 
 phantoms (default 64) and makes every exchange in the first EXCHANGED of them (default 12), starting
 at person FIRST; prints the table of ``docs/dixon.md`` and writes ``out/swap-FIRST.json``.
 ``python -m benchmarks.swap real`` does it with the real Dixon case.
+``python -m benchmarks.swap sweep [PEOPLE [EXCHANGED [FIRST]]]`` counts what lower thresholds of the
+border would find and what they would raise for nothing.
 """
 
 from __future__ import annotations
@@ -21,15 +23,13 @@ from rich.table import Table
 
 from napari_backfat.model.geometry import Geometry
 from napari_backfat.model.volume import Contrast
-from napari_backfat.separate.swap import SwapKind, find_swaps
+from napari_backfat.separate.swap import SwapKind, SwapReport, find_swaps
 from napari_backfat.train.phantom import draw_acquisition, draw_params, make_anatomy, make_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-    from napari_backfat.separate.swap import SwapReport
 
 OUT = Path("out")
 GROUPS = ("drawn", "very fatty muscles", "thin", "no skin in the picture")
@@ -181,6 +181,33 @@ def main(number: int = 64, exchanged: int = 12, first: int = 0) -> None:
     console.print(table)
 
 
+def sweep(number: int = 100, exchanged: int = 24, first: int = 200) -> None:
+    """Print hits and false alarms of regions by the least border that is reported."""
+    shares = (0.72, 0.66, 0.60, 0.50)
+    false = np.zeros(len(shares), int)
+    hits: dict[str, list[NDArray[np.bool_]]] = defaultdict(list)
+    for index, (_, images, (z, y, x)) in enumerate(people(first + number, first), first):
+        water, fat, muscle = (images[name] for name in ("water", "fat", "muscle"))
+        body = water + fat > 0.08 * np.percentile(water + fat, 99)
+        report = find_swaps(water, fat, (z, y, x), muscle, min(shares))  # type: ignore[arg-type]
+        false += [any(a.border >= share for a in report.alarms) for share in shares]
+        if index - first >= exchanged:
+            continue
+        for name, region in exchanges(body, (z, y, x), np.random.default_rng([7, index])):
+            if not name.startswith(("ball", "oblique")):
+                continue
+            w, f = np.where(region, fat, water), np.where(region, water, fat)
+            alarms = find_swaps(w, f, (z, y, x), None, min(shares)).alarms
+            found = [
+                any(a.border >= s and overlap(SwapReport((a,)), region, body) > 0.5 for a in alarms)
+                for s in shares
+            ]
+            hits[name.split(",")[0]].append(np.array(found))
+    for place, share in enumerate(shares):
+        words = [f"{n} {sum(h[place] for h in part)} of {len(part)}" for n, part in hits.items()]
+        Console().print(f"{share}: {', '.join(words)}; false alarms {false[place]} of {number}")
+
+
 def real() -> None:
     """Exchange parts of the real case by rule, and look for them; prints a line each."""
     from napari_backfat.io.scan import open_scan
@@ -215,5 +242,7 @@ def real() -> None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["real"]:
         real()
+    elif sys.argv[1:2] == ["sweep"]:
+        sweep(*(int(word) for word in sys.argv[2:]))
     else:
         main(*(int(word) for word in sys.argv[1:]))

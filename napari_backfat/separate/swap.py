@@ -53,12 +53,16 @@ class SwapAlarm:
         What speaks for it, in sentences.
     volume_ml : float
         Of the part of the region that lies in the body.
+    border : float
+        Share 0..1 of the region's border that is a jump to the opposite fraction; 1 for a whole
+        scan and for slices, which are not found by it.
     """
 
     kind: SwapKind
     region: NDArray[np.bool_]
     evidence: tuple[str, ...]
     volume_ml: float
+    border: float = 1.0
 
     @property
     def box(self) -> tuple[slice, slice, slice]:
@@ -105,6 +109,7 @@ def find_swaps(
     fat: NDArray[np.float32],
     spacing_mm: tuple[float, float, float],
     muscle: NDArray[np.uint8] | None = None,
+    least_border: float = _REGION_SHARE,
 ) -> SwapReport:
     """Look for exchanged water and fat.
 
@@ -116,6 +121,8 @@ def find_swaps(
         Voxel size (Z, Y, X).
     muscle : ndarray, shape (Z, Y, X), uint8, optional
         Muscle labels, where they are known: muscles that are nearly all fat raise an alarm.
+    least_border : float
+        A region is reported from this `SwapAlarm.border` on; chosen in docs/dixon.md.
 
     Returns
     -------
@@ -167,7 +174,7 @@ def find_swaps(
     for kind, region, hint in candidates(sign, body, total, spacing_mm, step):
         inside = float((region & body).sum()) * voxel_ml
         border, pairs, both = traded_border(sign[::step], body[::step], region[::step])
-        if border < _REGION_SHARE or pairs < _REGION_PAIRS or inside < _REGION_ML:
+        if border < least_border or pairs < _REGION_PAIRS or inside < _REGION_ML:
             continue
         # Sharp borders everywhere: a lump of one tissue looks the same, a trade both ways does not.
         if share > _TOO_SHARP and not both:
@@ -180,7 +187,7 @@ def find_swaps(
             evidence.append("Across it, water becomes fat and fat becomes water.")
         if hint:
             evidence.append(hint)
-        alarms.append(_alarm(SwapKind(kind), region, body, evidence, voxel_ml))
+        alarms.append(_alarm(SwapKind(kind), region, body, evidence, voxel_ml, border))
     if share > _TOO_SHARP:
         limits.append(
             f"{100 * share:.0f} % of all borders between water and fat are as sharp as an "
@@ -196,8 +203,10 @@ def _alarm(
     body: NDArray[np.bool_],
     evidence: list[str],
     voxel_ml: float,
+    border: float = 1.0,
 ) -> SwapAlarm:
-    return SwapAlarm(kind, region, tuple(evidence), float((region & body).sum()) * voxel_ml)
+    volume_ml = float((region & body).sum()) * voxel_ml
+    return SwapAlarm(kind, region, tuple(evidence), volume_ml, border)
 
 
 def _turned_slices(
