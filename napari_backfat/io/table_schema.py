@@ -70,6 +70,7 @@ class Levels(_Record):
     source: str
     edited: bool
     numbering_stated: bool
+    localiser: str = Field("", description="Sagittal scan the lines were placed on, and why there")
 
 
 class ScanRecord(_Record):

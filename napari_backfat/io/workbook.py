@@ -86,6 +86,8 @@ def _methods(document: TableDocument) -> list[list[Any]]:
         numbered = "" if levels.numbering_stated else "; the numbering is a guess"
         edited = ", moved by hand" if levels.edited else ""
         rows.append(["Vertebral levels from", f"{levels.source}{edited}{numbered}"])
+        if levels.localiser:
+            rows.append(["Sagittal localiser", levels.localiser])
         rows += [
             [f"Disc {name}, mm from the first slice", position]
             for name, position in zip(levels.disc_names, levels.discs_mm, strict=True)

@@ -40,6 +40,7 @@ class LevelSource(Enum):
     MANUAL = "manual"
     LABELS = "vertebra labels"
     PROFILE = "signal profile"
+    LOCALISER = "sagittal localiser"
 
 
 def chain(t13: bool = False, l6: bool = False) -> tuple[str, ...]:
@@ -73,6 +74,9 @@ class VertebralLevels:
     numbering_stated : bool
         Whether the names are known (a person or a label map said so), not guessed. Only then a
         `SpineRange` is derived, because reference values hold for named levels.
+    localiser : str
+        The sagittal scan on which lines were placed or moved, and why it is taken to lie in the
+        same patient space; empty if there was none.
 
     Raises
     ------
@@ -88,6 +92,7 @@ class VertebralLevels:
     source: LevelSource = LevelSource.MANUAL
     edited: bool = False
     numbering_stated: bool = True
+    localiser: str = ""
 
     def __post_init__(self) -> None:
         discs = tuple(float(z) for z in self.discs)
@@ -268,7 +273,7 @@ class VertebralLevels:
             "source": self.source.value,
             "edited": self.edited,
             "numbering_stated": self.numbering_stated,
-        }
+        } | ({"localiser": self.localiser} if self.localiser else {})
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> VertebralLevels:
@@ -281,6 +286,7 @@ class VertebralLevels:
             source=LevelSource(record.get("source", "manual")),
             edited=bool(record.get("edited", False)),
             numbering_stated=bool(record.get("numbering_stated", True)),
+            localiser=str(record.get("localiser", "")),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_backfat.io.localiser import read_localiser
 from napari_backfat.io.vertebra_labels import read_vertebra_labels
 from napari_backfat.measure.level_labels import propose_from_labels
 from napari_backfat.measure.level_profile import LevelProposal, propose_from_signal
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_backfat.model.case import Case
+    from napari_backfat.model.localiser import Localiser
 
 
 def propose_levels(case: Case) -> LevelProposal:
@@ -71,3 +73,17 @@ def propose_levels_job(
     if path is not None:
         return propose_levels_from_file(case, path, scheme)
     return propose_levels(case)
+
+
+def localiser_job(
+    case: Case, path: str | Path, *, stated: bool = False
+) -> Generator[Progress, None, Localiser]:
+    """Read a sagittal scan of the same examination in a worker; changes nothing.
+
+    Raises
+    ------
+    PlaceNeedsConsent
+        If the files do not show that it lies in the scan's patient space; ask, then `stated`.
+    """
+    yield Progress(0.1, "Reading the sagittal scan")
+    return read_localiser(path, case.scan, stated=stated)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 from superqt.utils import qthrottled
 
@@ -50,7 +50,20 @@ class SpineControl(QObject):
         Spreads redraws.
     tell : callable
         Shows one sentence.
+
+    Signals
+    -------
+    slice_shown(int)
+        The slice on display, working index Z, when it changes.
+    case_changed(object)
+        The `Case` worked on, None when it is let go.
+    localiser_clicked()
+        The person wants to place lines on a sagittal scan.
     """
+
+    slice_shown = Signal(int)
+    case_changed = Signal(object)
+    localiser_clicked = Signal()
 
     def __init__(
         self,
@@ -64,7 +77,7 @@ class SpineControl(QObject):
     ) -> None:
         super().__init__(panel)
         self._viewer, self._session, self._panel = viewer, session, panel.lines
-        self._plots, self._jobs, self._schedule, self._tell = plots, jobs, schedule, tell
+        self._plots, self._jobs, self._schedule, self.tell = plots, jobs, schedule, tell
         self._case: Case | None = None
         self.lines: LevelLines | None = None
         self._dragged: VertebralLevels | None = None
@@ -82,6 +95,7 @@ class SpineControl(QObject):
             lambda t13, l6: self._change(lambda v: v.with_extra(t13=t13, l6=l6))
         )
         buttons.shown_toggled.connect(self._show)
+        buttons.localiser_clicked.connect(self.localiser_clicked)
         plots.slice_requested.connect(self.show_slice)
         plots.threshold_dragged.connect(self._on_threshold)
 
@@ -97,13 +111,14 @@ class SpineControl(QObject):
         self._case = case
         self.lines = LevelLines(self._viewer, case.scan.geometry, self._schedule)
         self.lines.show(self._panel.shown.isChecked())
-        self.lines.moved.connect(self._on_moved)
-        self.lines.released.connect(self._on_released)
+        self.lines.moved.connect(self.lines_moved)
+        self.lines.released.connect(self.lines_released)
         case.events.vertebrae.connect(self._on_levels)
         self._viewer.dims.events.current_step.connect(self._on_step)
         self._plots.set_case(case)
         self._on_levels(case.vertebrae)
         self._on_step()
+        self.case_changed.emit(case)
 
     def detach(self) -> None:
         """Let go of the case."""
@@ -113,6 +128,7 @@ class SpineControl(QObject):
         self._case.events.vertebrae.disconnect(self._on_levels)
         self.lines.remove()
         self._case, self.lines, self._dragged = None, None, None
+        self.case_changed.emit(None)
         self._plots.set_case(None)
         self._panel.set_levels(None, ())
 
@@ -124,8 +140,14 @@ class SpineControl(QObject):
         concerns = levels.concerns(self._case.scan.geometry) if levels is not None else ()
         self._panel.set_levels(levels, concerns)
 
+    @property
+    def slice_on_display(self) -> int:
+        """Working index Z."""
+        return int(self._viewer.dims.current_step[-3])
+
     def _on_step(self, _: Any = None) -> None:
-        self._plots.set_slice(int(self._viewer.dims.current_step[-3]))
+        self._plots.set_slice(self.slice_on_display)
+        self.slice_shown.emit(self.slice_on_display)
 
     def show_slice(self, index: int) -> None:
         """Show an axial slice, working index Z."""
@@ -148,11 +170,13 @@ class SpineControl(QObject):
         if self._case is not None:
             self._session.set_vertebrae(levels)
 
-    def _on_moved(self, levels: VertebralLevels) -> None:
+    def lines_moved(self, levels: VertebralLevels) -> None:
+        """Follow a line that is being dragged, not more often than every 50 ms."""
         self._dragged = levels
         self._apply_soon()
 
-    def _on_released(self, levels: VertebralLevels) -> None:
+    def lines_released(self, levels: VertebralLevels) -> None:
+        """Take the lines as they were let go."""
         self._dragged = None
         self._set(levels)
 
@@ -168,7 +192,7 @@ class SpineControl(QObject):
         try:
             self._set(change(self._case.vertebrae))
         except ValueError as error:
-            self._tell(f"The disc lines stay as they are: {error}.")
+            self.tell(f"The disc lines stay as they are: {error}.")
             concerns = self._case.vertebrae.concerns(self._case.scan.geometry)
             self._panel.set_levels(self._case.vertebrae, concerns)
 
@@ -199,7 +223,7 @@ class SpineControl(QObject):
         """Put lines at even distances between the edges that the person stated."""
         stated = self._case.levels if self._case is not None else None
         if stated is None:
-            self._tell("State the first and the last vertebra with their slices first.")
+            self.tell("State the first and the last vertebra with their slices first.")
             return
         first, last = (int(name[1:]) for name in (stated.first_level, stated.last_level))
         discs = np.linspace(stated.first_slice - 0.5, stated.last_slice + 0.5, last - first + 2)
@@ -211,7 +235,7 @@ class SpineControl(QObject):
     def propose(self) -> None:
         """Look for the discs on this scan, in the background."""
         if self._case is None:
-            self._tell("No case is open; open a scan first.")
+            self.tell("No case is open; open a scan first.")
             return
         self._jobs.start("Disc lines", propose_levels_job(self._case), self._on_proposal)
 
@@ -230,11 +254,11 @@ class SpineControl(QObject):
 
     def _on_proposal(self, proposal: LevelProposal) -> None:
         if proposal.levels is None:
-            self._tell(f"No disc lines are proposed: {proposal.evidence}")
+            self.tell(f"No disc lines are proposed: {proposal.evidence}")
             return
         try:
             self._set(proposal.levels)
         except BackfatError as error:
-            self._tell(str(error))
+            self.tell(str(error))
             return
-        self._tell(f"Disc lines proposed, check them: {proposal.evidence}")
+        self.tell(f"Disc lines proposed, check them: {proposal.evidence}")

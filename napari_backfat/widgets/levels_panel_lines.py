@@ -43,6 +43,8 @@ class DiscLinesPanel(QWidget):
         This person has a T13, an L6.
     shown_toggled(bool)
         Lines on the sagittal and coronal view.
+    localiser_clicked()
+        Show a sagittal scan of the same examination, to place the lines on.
     """
 
     propose_clicked = Signal()
@@ -55,6 +57,7 @@ class DiscLinesPanel(QWidget):
     confirm_clicked = Signal()
     extra_chosen = Signal(bool, bool)
     shown_toggled = Signal(bool)
+    localiser_clicked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -74,6 +77,9 @@ class DiscLinesPanel(QWidget):
         self.confirm = _button("Confirm", "The names are right")
         self.shown = check_button("Show", f"Lines on the sagittal and coronal view ({KEY})")
         self.shown.setChecked(True)
+        self.localiser = _button(
+            "Localiser…", "Place the lines on a sagittal scan of the same examination"
+        )
         self.t13 = QCheckBox("T13")
         self.t13.setToolTip("This person has thirteen thoracic vertebrae")
         self.l6 = QCheckBox("L6")
@@ -92,7 +98,7 @@ class DiscLinesPanel(QWidget):
         self.names.setWordWrap(True)
         last = QHBoxLayout()
         last.setSpacing(6)
-        for part in (self.shown, self.t13, self.l6, self.confirm):
+        for part in (self.shown, self.t13, self.l6, self.confirm, self.localiser):
             last.addWidget(part)
         last.setStretch(0, 1)
         last.setStretch(3, 2)
@@ -114,6 +120,7 @@ class DiscLinesPanel(QWidget):
             (self.add, self.add_clicked),
             (self.remove, self.remove_clicked),
             (self.confirm, self.confirm_clicked),
+            (self.localiser, self.localiser_clicked),
         ):
             button.clicked.connect(lambda _=False, s=signal: s.emit())
         self.up.clicked.connect(lambda: self.shift_clicked.emit(-1))
@@ -144,6 +151,8 @@ class DiscLinesPanel(QWidget):
         origin = "placed by hand" if by_hand else f"from {levels.source.value}"
         if levels.edited and not by_hand:
             origin += ", moved by hand"
+        if levels.localiser and levels.source is not LevelSource.LOCALISER:
+            origin += " on a sagittal localiser"
         self.names.setText(
             f"{count} disc line{'s' if count > 1 else ''} ({origin}): "
             f"{levels.disc_names[0]}{f' to {levels.disc_names[-1]}' if count > 1 else ''}. "

@@ -24,6 +24,7 @@ from napari_backfat.widgets.jobs import JobRunner
 from napari_backfat.widgets.level_lines import SpineControl
 from napari_backfat.widgets.levels_panel import LevelsPanel
 from napari_backfat.widgets.live_panel import LivePanel
+from napari_backfat.widgets.localiser_desk import LocaliserDesk
 from napari_backfat.widgets.methods_desk import MethodsDesk
 from napari_backfat.widgets.pages import Page, message_label
 from napari_backfat.widgets.patient_panel import PatientPanel
@@ -101,6 +102,7 @@ class ReviewWidget(QWidget):
         self.methods = MethodsDesk(self.session, self.jobs, self, self.show_message)
         self.desk = CaseDesk(self.session, self.jobs, self.autosaver, Dialogs(self))
         self.dixon = DixonDesk(viewer, self.desk, lambda: self.layers, self._on_fat_map)
+        self.localiser = LocaliserDesk(self.spine, self.jobs, lambda: self.desk.dialogs, self)
         self.exports = ExportDesk(self.session, self.jobs, self.desk)
         self.risk = RiskDesk(self.session, lambda: self.desk.dialogs, self.live.risk, self)
         self._threshold_rest = QTimer(self)
