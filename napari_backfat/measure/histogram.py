@@ -1,4 +1,4 @@
-"""Distribution of the fat map inside each muscle, kept up to date slice by slice."""
+"""Distribution, inside each muscle, of what the fat threshold is compared with."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ def _bin_of_code() -> NDArray[np.uint8]:
 
 
 class FatHistogram:
-    """Counts voxels per (slice, muscle, bin of the fat map).
+    """Counts voxels per (slice, muscle, bin of the fat map's decision).
+
+    The decision is what the threshold is compared with: the fat fraction itself, or, where a
+    method has a border of its own in every muscle, the fat fraction moved so that every border
+    lies at 50 %. So a line at the threshold always parts lean from fat.
 
     Only slices whose muscles changed are counted again. They are recognised by the ledger's number
     of voxels and sum of fat values per slice and muscle, so a look at an unchanged case costs no
@@ -85,7 +89,7 @@ class FatHistogram:
     def _count(self, z: int) -> NDArray[np.int64]:
         muscle = self._masks.muscle[z].ravel()
         inside = np.flatnonzero(muscle)
-        bins = self._lut[self._fat_map.codes[z].ravel()[inside]]
+        bins = self._lut[self._fat_map.decision[z].ravel()[inside]]
         cells = muscle[inside].astype(np.intp) * _CELLS + bins
         counted = np.bincount(cells, minlength=N_MUSCLE_CODES * _CELLS)
         return counted[: N_MUSCLE_CODES * _CELLS].reshape(N_MUSCLE_CODES, _CELLS)

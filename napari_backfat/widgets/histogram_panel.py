@@ -103,24 +103,35 @@ class HistogramPanel(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgrap
         self._ml: NDArray[np.floating[Any]] = np.zeros(BINS)
         self._limit = 0.0
         self._held = self._changed = False
-        self._kind: FatMapKind | None = None
+        self._kind: tuple[FatMapKind, bool] | None = None
         self._texts: dict[Any, str] = {}
         self._threshold = 0.5
         self._name_line()
 
     # ------------------------------------------------------------------ values
 
-    def set_kind(self, kind: FatMapKind) -> None:
-        """Say what the horizontal axis means."""
-        if kind is self._kind:
+    def set_kind(self, kind: FatMapKind, moved: bool = False) -> None:
+        """Say what the horizontal axis means.
+
+        Parameters
+        ----------
+        kind : FatMapKind
+            Of the fat map.
+        moved : bool
+            Whether the method decides by other values than those that are averaged: then every
+            border lies at 50 %.
+        """
+        if (kind, moved) == self._kind:
             return
-        self._kind = kind
+        self._kind = (kind, moved)
         names = {
             FatMapKind.FAT_FRACTION: "Fat fraction (%)",
             FatMapKind.MIXTURE: "Probability of the fat class (%)",
+            FatMapKind.INTENSITY: "Intensity towards fat, border at 50 (%)",
             FatMapKind.NONE: "No fat map",
         }
-        self.item.getAxis("bottom").setLabel(names[kind])
+        moved_name = "Decision of the method, border at 50 (%)"
+        self.item.getAxis("bottom").setLabel(moved_name if moved else names[kind])
         self.line.setVisible(kind is not FatMapKind.NONE)
 
     def set_histogram(

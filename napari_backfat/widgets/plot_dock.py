@@ -218,7 +218,8 @@ class PlotDock(QWidget):
             for side in (Side.LEFT, Side.RIGHT):
                 muscle = muscle_of(self._groups[0], side)
                 sides[muscle] = self._counts.voxels([muscle]) * ml
-        self.histogram.set_kind(masks.fat_map.kind)
+        fat_map = masks.fat_map
+        self.histogram.set_kind(fat_map.kind, fat_map.decision is not fat_map.codes)
         self.histogram.set_threshold(masks.threshold)
         self.histogram.set_histogram(
             title, self._counts.voxels(muscles) * ml, self._counts.undefined(muscles) * ml, sides

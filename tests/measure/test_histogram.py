@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from napari_backfat.measure.histogram import BINS, FatHistogram
-from napari_backfat.model.anatomy import MUSCLES, Muscle
+from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.fat_map import SCALE, UNDEFINED, FatMap, FatMapKind
 from napari_backfat.model.masks import Masks
+from napari_backfat.model.volume import Contrast
+from napari_backfat.separate.apply import separate
+from napari_backfat.separate.recipe import Recipe, Scope
 from tests.phantom import make_case
 
 _LEFT = Muscle.ERECTOR_SPINAE_LEFT
@@ -113,3 +117,38 @@ def test_edges_of_the_range() -> None:
     assert counted[1] == per_slice
     assert counted[0] == 3 * per_slice
     assert histogram.undefined([_LEFT]) == per_slice
+
+
+@pytest.mark.parametrize(
+    ("contrast", "recipe"),
+    [
+        (None, Recipe("gmm2", Scope.MUSCLE)),
+        (None, Recipe("kmeans2", Scope.MUSCLE, eroded_layers=1)),
+        (Contrast.T2W, Recipe("kmeans2")),
+    ],
+)
+def test_the_line_parts_lean_from_fat_whatever_the_method_decides_by(
+    contrast: Contrast | None, recipe: Recipe
+) -> None:
+    """Left of the threshold lie exactly the lean voxels of each muscle, at 50 % and elsewhere."""
+    fractions = {Muscle.ERECTOR_SPINAE_LEFT: 0.2, Muscle.MULTIFIDUS_RIGHT: 0.45}
+    made = make_case(
+        (6, 60, 96),
+        fat_fraction=dict.fromkeys(MUSCLES, 0.3) | fractions,
+        pattern="voxels",
+        noise=60.0,
+        contrast=contrast,
+    )
+    found = separate(made.scan, made.muscles, recipe)
+    masks = Masks(made.scan.geometry, found.fat_map)
+    masks.replace(made.muscles)
+    masks.set_threshold(found.threshold)
+    histogram = FatHistogram(masks)
+    for percent in (50, 62):
+        masks.set_threshold(percent / 100)
+        histogram.refresh()
+        for muscle in MUSCLES:
+            tissue = masks.tissue[masks.muscle == muscle]
+            voxels = histogram.voxels([muscle])
+            assert voxels[:percent].sum() == (tissue == TissueCode.LEAN).sum()
+            assert voxels[percent:].sum() == (tissue == TissueCode.FAT).sum()
