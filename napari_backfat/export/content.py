@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.model.case import Case
+    from napari_backfat.model.context import PersonalContext
     from napari_backfat.model.fat_map import FatMap
     from napari_backfat.model.ledger import Ledger
     from napari_backfat.model.levels import SpineRange
@@ -65,6 +66,8 @@ class Content:
         Present estimate.
     patient : Patient
         As entered.
+    context : PersonalContext
+        What else is known of the person; never part of the estimate.
     levels : SpineRange or None
         As the reader stated them.
     vertebrae : VertebralLevels or None
@@ -88,6 +91,7 @@ class Content:
     ai_measurement: Measurement | None
     risk: RiskEstimate | None
     patient: Patient
+    context: PersonalContext
     levels: SpineRange | None
     vertebrae: VertebralLevels | None
     provenance: Mapping[str, Any]
@@ -157,6 +161,7 @@ def content_of(case: Case, provenance: Mapping[str, Any]) -> Content:
         ai_measurement=case.ai.measurement if case.ai else None,
         risk=case.risk,
         patient=case.patient,
+        context=case.context,
         levels=case.levels,
         vertebrae=case.vertebrae,
         provenance=dict(provenance),

@@ -13,10 +13,12 @@ import pytest
 from PIL import Image
 
 from napari_backfat.export.report.keys import key_slices
+from napari_backfat.export.report.page import page_of
 from napari_backfat.export.report.pictures import axial_pictures
 from napari_backfat.export.report.write import ReportOptions, write_report
 from napari_backfat.model.anatomy import MUSCLES, Muscle, MuscleGroup
 from napari_backfat.model.colors import muscle_rgb
+from napari_backfat.model.context import PersonalContext
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.levels import SpineRange
 from napari_backfat.model.patient import Patient
@@ -244,6 +246,35 @@ def test_identifiers_are_printed_only_when_asked(tmp_path: Path) -> None:
     _, text = pdf_of(content, tmp_path, with_identifiers=True)
     assert "Patient: Doe^Jane" in text
     assert "PATIENT-4711" in text
+
+
+def test_personal_context_stands_beside_the_estimate(content: Content, tmp_path: Path) -> None:
+    """Factors and scores, the reason why they are not computed with, and no remarks."""
+    context = PersonalContext.model_validate(
+        {
+            "factors": [{"group": "lifestyle", "name": "Smoking", "value": "10 pack-years"}],
+            "instruments": [{"name": "PHQ-4", "score": 5, "date": "2026-01-02"}],
+            "remarks": "neighbour of Jane Doe",
+        }
+    )
+    page = page_of(replace(content, context=context))
+    assert page.risk == page_of(content).risk
+    for text in (
+        pdf_of(replace(content, context=context), tmp_path)[1],
+        write_report(
+            replace(content, context=context), tmp_path / "r.html", ReportOptions()
+        ).read_text("utf-8"),
+    ):
+        assert "10 pack-years" in text
+        assert "PHQ-4: 5 (0 to 12)" in text
+        assert "not computed with" in text
+        assert "Jane" not in text
+    assert "Personal context" not in pdf_of(content, tmp_path)[1]
+    many = [{"group": "lifestyle", "name": f"Factor {n}", "value": ""} for n in range(20)]
+    lines = page_of(
+        replace(content, context=PersonalContext.model_validate({"factors": many}))
+    ).context
+    assert lines[-1] == "13 further entries are kept with the case."
 
 
 def test_wrong_ending_is_told(content: Content, tmp_path: Path) -> None:

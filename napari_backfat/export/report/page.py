@@ -24,12 +24,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_backfat.export.content import Content
+    from napari_backfat.model.context import PersonalContext
     from napari_backfat.model.results import MuscleMeasure
     from napari_backfat.model.risk_results import RiskEstimate
 
 _SHOWN = ("volume", "lean_volume", "fat_volume", "mean_fat_fraction", "fat_share", "max_csa")
 _MOST_LIMITS = 9
 _LONGEST = 230
+_MOST_CONTEXT = 8
+_NOT_COMPUTED = (
+    "Recorded, not computed with: no coefficient was estimated together with the muscles."
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class Page:
         Input, how it moves the odds, and its evidence.
     evidence : tuple of str
         What the evidence grades mean.
+    context : tuple of str
+        Personal context that stands beside the estimate, with the reason why it is not in it.
     methods, limits : tuple of str
         How it was made, and what limits it.
     reader : str
@@ -98,6 +105,7 @@ class Page:
     risk: tuple[str, ...]
     drivers: tuple[tuple[str, str, str], ...]
     evidence: tuple[str, ...]
+    context: tuple[str, ...]
     methods: tuple[str, ...]
     limits: tuple[str, ...]
     reader: str
@@ -143,6 +151,7 @@ def page_of(
         risk=_risk(risk) if risk else (),
         drivers=_drivers(risk) if risk else (),
         evidence=tuple(GRADE_TEXT.values()) if risk else (),
+        context=_context(content.context),
         methods=_methods(content),
         limits=_limits(content),
         reader=reader,
@@ -302,6 +311,15 @@ def _drivers(risk: RiskEstimate) -> tuple[tuple[str, str, str], ...]:
     if unknown:
         rows.append((f"Unknown, averaged over: {', '.join(unknown)}", "", ""))
     return tuple(rows)
+
+
+def _context(context: PersonalContext) -> tuple[str, ...]:
+    """Return factors and scores; remarks stay with the case, since they may name somebody."""
+    lines = [_short(line) for line in context.model_copy(update={"remarks": ""}).lines()]
+    if len(lines) > _MOST_CONTEXT:
+        rest = len(lines) - _MOST_CONTEXT + 1
+        lines = [*lines[: _MOST_CONTEXT - 1], f"{rest} further entries are kept with the case."]
+    return (_NOT_COMPUTED, *lines) if lines else ()
 
 
 def _methods(content: Content) -> tuple[str, ...]:

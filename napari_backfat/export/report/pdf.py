@@ -248,6 +248,9 @@ def _right(page: Page) -> list[Any]:
         parts += [Spacer(1, 3), _drivers(page, width)]
     if page.evidence:
         parts += [Spacer(1, 3), _p("Evidence: " + "; ".join(page.evidence) + ".", _SMALL)]
+    if page.context:
+        parts.append(_p("Personal context", _HEAD))
+        parts += [_p(line, _SMALL) for line in page.context]
     return parts
 
 
