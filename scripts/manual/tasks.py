@@ -60,7 +60,7 @@ def open_and_segment(hands: Hands) -> None:
     hands.click_button(card.action)  # open the sample case
     wait_for(lambda: review.session.case is not None, PATIENCE_S)
     hands.close_notes()
-    shot(hands, "open", hands.picture, review.tabs, marks=(review.case_panel,))
+    shot(hands, "open", hands.picture, review.tabs)
     hands.click_button(card.next)
     hands.click_button(card.action)  # run the AI
     wait_for(lambda: review.session.case.ai is not None, PATIENCE_S)  # type: ignore[union-attr]
