@@ -57,10 +57,13 @@ _KEYWORDS = (
 )  # fmt: skip
 _GE_CREATOR, _GE_COMPONENT = 0x00430010, 0x0043102F  # private block of GE: which image this is
 _GE_COMPONENTS = {1: "PHASE", 2: "REAL", 3: "IMAGINARY"}  # 0: magnitude
+_PHILIPS_CREATOR, _PHILIPS_TYPE = 0x20050010, 0x20051011  # what Image Type says, once more
 _TAGS = [
     *(tag for word in _KEYWORDS if (tag := tag_for_keyword(word)) is not None),
     _GE_CREATOR,
     _GE_COMPONENT,
+    _PHILIPS_CREATOR,
+    _PHILIPS_TYPE,
 ]
 _GEOMETRY = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
 
@@ -261,7 +264,8 @@ def _header(dataset: Dataset, rows: float, columns: float, n_frames: float, grou
         problem = f"claims {rows:g} x {columns:g} pixels in {n_frames:g} frames"
     elif (_number(dataset, "SamplesPerPixel") or 1) != 1:
         problem = "is a colour image"
-    elif "MOSAIC" in (dataset.get("ImageType") or ()):
+    elif "MOSAIC" in (dataset.get("ImageType") or ()) and not groups:
+        # Newer Siemens software leaves the word in multi-frame images that are none.
         problem = "holds many slices in each image (a mosaic)"
     elif dataset.get("ModalityLUTSequence"):
         problem = "scales its values by a lookup table"
@@ -311,6 +315,8 @@ def _frame(
     slope, intercept = _number(values, "RescaleSlope"), _number(values, "RescaleIntercept")
     types = kind.get("FrameType") or dataset.get("ImageType") or ()
     types = [types] if isinstance(types, str) else list(types)
+    if len(types) < 3 and (said := _philips_type(dataset)):  # an archive cut what it said
+        types = [*types, "", ""][:2] + [said]
     component = _shown(kind.get("ComplexImageComponent") or "") or _ge_component(dataset)
     candidates: dict[str, Any] = {
         "description": header.description,
@@ -353,6 +359,15 @@ def _ge_component(dataset: Dataset) -> str:
         return ""
     value = dataset[_GE_COMPONENT].value if _GE_COMPONENT in dataset else None
     return _GE_COMPONENTS.get(value, "") if isinstance(value, int) else ""
+
+
+def _philips_type(dataset: Dataset) -> str:
+    if str(dataset[_PHILIPS_CREATOR].value if _PHILIPS_CREATOR in dataset else "") != (
+        "Philips MR Imaging DD 001"
+    ):
+        return ""
+    value = dataset[_PHILIPS_TYPE].value if _PHILIPS_TYPE in dataset else ""
+    return value if isinstance(value, str) else ""
 
 
 def _number(dataset: Dataset, keyword: str) -> float | None:

@@ -40,8 +40,8 @@ def stitched(infos: Sequence[SeriesInfo]) -> list[SeriesInfo]:
     Returns
     -------
     list of SeriesInfo
-        One entry for each set of at least two stations: same examination, frame of reference, role,
-        directions and voxels, other table position. A set of Dixon images with room between its
+        One entry for each set of at least two stations: same frame of reference, role, directions
+        and voxels, other table position. A set of Dixon images with room between its
         stations is listed with that as its problem.
     """
     groups: dict[tuple[object, ...], list[SeriesInfo]] = {}
@@ -49,9 +49,10 @@ def stitched(infos: Sequence[SeriesInfo]) -> list[SeriesInfo]:
         if info.problem or info.stack is None:
             continue
         header = info.frames[0].header
-        key: tuple[object, ...] = (
-            header.study_uid, header.frame_of_reference, info.role, info.map_name,
-        )  # fmt: skip
+        # Positions compare within a frame of reference only. It is also of one examination alone,
+        # while some scanners give each of its series a study of its own.
+        place = header.frame_of_reference or header.study_uid or info.uid
+        key: tuple[object, ...] = (place, info.role, info.map_name)
         if info.role not in DIXON:
             echo = next((v for n, v in info.frames[0].keys if n == "echo time"), "")
             key += (_plain(info.description), info.frames[0].image_type, echo)

@@ -214,6 +214,8 @@ def _scaled(affine: np.ndarray, factor: float) -> np.ndarray:
 def test_what_does_not_belong_together_is_not_put_together(what: str, tmp_path: Path) -> None:
     kind = {"ImageType": ["DERIVED", "PRIMARY", "DIXON", "WATER"], "StudyInstanceUID": STUDY}
     stored, affine = body(), affine_for()
+    if what == "study":
+        kind["FrameOfReferenceUID"] = ""
     save(tmp_path / "s" / "a", classic(stored[..., :12], affine, SeriesNumber=1, **kind))
     if what == "direction":
         affine = affine_for(angles_deg=(2.0, 0.0, 0.0))
@@ -225,7 +227,7 @@ def test_what_does_not_belong_together_is_not_put_together(what: str, tmp_path: 
         stored = stored[:-2]
     if what == "reference":
         kind["FrameOfReferenceUID"] = generate_uid()
-    if what == "study":
+    if what == "study":  # counts where there is no frame of reference
         kind["StudyInstanceUID"] = generate_uid()
     affine[:3, 3] += affine[:3, 2] * 9
     save(tmp_path / "s" / "b", classic(stored[..., 9:], affine, SeriesNumber=2, **kind))
