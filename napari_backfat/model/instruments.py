@@ -23,6 +23,10 @@ class Instrument:
         Range of the total score.
     source : str
         Citation with DOI.
+    unverified : str
+        What of this entry could not be checked against another text; empty if all of it was. The
+        checks of November 2026 compared name, citation, DOI and range with public pages
+        (bibliographic records, publishers' abstracts, scoring instructions), not with the papers.
     """
 
     name: str
@@ -30,6 +34,7 @@ class Instrument:
     low: float
     high: float
     source: str
+    unverified: str = ""
 
 
 INSTRUMENTS: tuple[Instrument, ...] = (
@@ -74,6 +79,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
         0,
         100,
         "Linton 2011, Spine 36:1891. doi:10.1097/BRS.0b013e3181f8f775",
+        unverified="range of the total (ten items of 0 to 10 each)",
     ),
     Instrument(
         "TSK-11",
@@ -81,6 +87,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
         11,
         44,
         "Woby 2005, Pain 117:137. doi:10.1016/j.pain.2005.05.029",
+        unverified="volume, page and DOI",
     ),
     Instrument(
         "PCS",
@@ -95,6 +102,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
         0,
         12,
         "Nicholas 2015, J Pain 16:153. doi:10.1016/j.jpain.2014.11.002",
+        unverified="range of the total (two items of 0 to 6 each)",
     ),
     Instrument(
         "FABQ physical activity",
@@ -123,6 +131,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
         0,
         24,
         "Roland and Morris 1983, Spine 8:141. doi:10.1097/00007632-198303000-00004",
+        unverified="DOI (seen in one secondary source only)",
     ),
     Instrument(
         "ISI",

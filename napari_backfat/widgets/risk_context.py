@@ -144,6 +144,7 @@ class ContextPanel(QWidget):
         known = BY_NAME.get(name.strip())
         self.about.setText(
             f"{known.about}, total {known.low:g} to {known.high:g}. {known.source}"
+            f"{f' Not checked: {known.unverified}.' if known.unverified else ''}"
             if known is not None
             else "Not in the list: any name and score are taken as they are."
         )
