@@ -41,8 +41,8 @@ class Localiser:
     @property
     def to_scan(self) -> NDArray[np.float64]:
         """Matrix (4, 4) from (z, y, x, 1) of the localiser to (z, y, x, 1) of the case."""
-        found: NDArray[np.float64] = np.linalg.solve(self.scan.affine, self.image.geometry.affine)
-        return found
+        found = np.linalg.solve(self.scan.affine, self.image.geometry.affine)
+        return np.asarray(found, np.float64)
 
     @property
     def text(self) -> str:

@@ -72,12 +72,12 @@ class LocaliserView(QWidget):
         self._ends = [self._curve(FAINT, 1.2, Qt.PenStyle.DashLine) for _ in range(2)]
         self.lines: list[pg.PlotCurveItem] = []
         self.names: list[pg.TextItem] = []
-        self.depth = QSlider(Qt.Orientation.Horizontal)
-        self.depth.setRange(0, localiser.image.geometry.shape[2] - 1)
-        self.depth.setToolTip("Sagittal slice, from the patient's right to the left")
+        self.position = QSlider(Qt.Orientation.Horizontal)
+        self.position.setRange(0, localiser.image.geometry.shape[2] - 1)
+        self.position.setToolTip("Sagittal slice, from the patient's right to the left")
         self._where = QLabel()
         row = QHBoxLayout()
-        row.addWidget(self.depth, 1)
+        row.addWidget(self.position, 1)
         row.addWidget(self._where)
         about = QLabel(f"{localiser.text}.\n{_HELP}")
         about.setWordWrap(True)
@@ -86,12 +86,14 @@ class LocaliserView(QWidget):
         layout.addWidget(self._graphics, 1)
         layout.addLayout(row)
         layout.addWidget(about)
-        self.depth.valueChanged.connect(self._show_slice)
+        self.position.valueChanged.connect(self._show_slice)
         self.field.pressed.connect(self._press)
         self.field.picked.connect(self._drag)
         self.field.dropped.connect(self._drop)
-        self.field.wheeled.connect(lambda steps: self.depth.setValue(self.depth.value() + steps))
-        self.depth.setValue(localiser.middle)
+        self.field.wheeled.connect(
+            lambda steps: self.position.setValue(self.position.value() + steps)
+        )
+        self.position.setValue(localiser.middle)
         self._show_slice()
 
     # ------------------------------------------------------------------ shown
@@ -113,7 +115,7 @@ class LocaliserView(QWidget):
         return curve
 
     def _show_slice(self, _: int = 0) -> None:
-        geometry, x = self.localiser.image.geometry, self.depth.value()
+        geometry, x = self.localiser.image.geometry, self.position.value()
         step_z, step_y, _x = geometry.spacing_mm
         self.picture.setImage(self.localiser.image.voxels[:, :, x], autoLevels=False)
         size = (geometry.shape[1] * step_y, geometry.shape[0] * step_z)
@@ -131,7 +133,7 @@ class LocaliserView(QWidget):
     def _line(self, slice_index: float) -> tuple[list[float], list[float]]:
         """Return the x and y, in mm of the picture, of an axial slice's cut."""
         step_z, step_y, _ = self.localiser.image.geometry.spacing_mm
-        front, back = self.localiser.line(slice_index, self.depth.value())
+        front, back = self.localiser.line(slice_index, self.position.value())
         return [front[1] * step_y, back[1] * step_y], [front[0] * step_z, back[0] * step_z]
 
     def _draw(self) -> None:
@@ -171,7 +173,7 @@ class LocaliserView(QWidget):
     def slice_under(self, x: float, y: float) -> float:
         """Return the continuous slice index Z of the case at a point of the picture, in mm."""
         step_z, step_y, _ = self.localiser.image.geometry.spacing_mm
-        return self.localiser.slice_at(y / step_z, x / step_y, self.depth.value())
+        return self.localiser.slice_at(y / step_z, x / step_y, self.position.value())
 
     def _press(self, x: float, y: float) -> None:
         z = self.slice_under(x, y)
