@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QPoint, QRect, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPen, QRegion
@@ -69,7 +69,7 @@ class TourCard(QFrame):
         QWidget.setTabOrder(self.next, self.back)
         QWidget.setTabOrder(self.back, self.end)
 
-    def _button(self, text: str, tip: str, signal: Signal, key: str) -> QPushButton:
+    def _button(self, text: str, tip: str, signal: Any, key: str) -> QPushButton:
         button = QPushButton(text)
         button.setShortcut(KEYS[key])
         button.setToolTip(f"{tip} ({KEYS[key]})")

@@ -199,72 +199,76 @@ def _key(name: str) -> str:
     return BY_NAME[name].key
 
 
-STEPS: tuple[Step, ...] = (
-    Step(
-        "Open a scan",
-        "<b>Open scan…</b> takes a water and a fat image together, or one image; <b>DICOM…</b> a "
-        "folder; files can also be dropped. For the tour take the bundled synthetic case.",
-        lambda r: [r.case_panel.open_scan],
-        _opened, page=0, action="Open the sample case", do=open_sample,
-        can_do=lambda r: not is_sample(_case(r)),
-    ),
-    Step(
-        "Let the AI outline the muscles",
-        "Press <b>Segment muscles with AI</b> (Ctrl+R). It runs on this computer, on two "
-        "free processor cores for 10 to 30 seconds. What it doubts stands below the button.",
-        lambda r: [r.segment_panel.run],
-        _segmented, page=0, action="Run the AI", do=lambda r: r.run_ai(),
-        can_do=lambda r: _case(r) is not None and not r.jobs.busy and not _segmented(r, None),
-    ),
-    Step(
-        "Look through the slices",
-        "Turn the wheel over the picture, or drag the slider below it. Axial A, coronal C, "
-        "sagittal S; next image Q; masks on or off H. Hold Space to move the picture.",
-        _picture, _scrolled, mark=_slices_seen,
-    ),
-    Step(
-        "Go where the AI was least sure",
-        "<b>Next uncertain slice</b> (W) shows the worst slice first. The number is the AI's "
-        "doubt from 0 (none) to 1, which is not the chance of an error.",
-        _uncertain, _walked, mark=lambda r: r.segment_panel.uncertain.note.text(), page=0,
-    ),
-    Step(
-        "Correct, and watch the numbers",
-        f"Take the <b>brush</b> ({_key('brush')}) and <b>Fat</b> (F), and paint inside a muscle. "
-        "Shift erases while held; [ and ] change the size in mm; Ctrl+Z takes it back. The table "
-        "follows: <b>AI</b>, <b>now</b> and the difference <b>Δ</b>.",
-        lambda r: [r.brush_panel.edit.buttons["brush"], *_picture(r), r.live.tables],
-        _painted, mark=_edits, page=0,
-        action="Take brush and fat", do=lambda r: r.tools.press("brush"),
-        can_do=lambda r: _case(r) is not None,
-    ),
-    Step(
-        "Decide what counts as fat",
-        "Move the slider: a voxel is fat from this fat fraction on, in %. What you painted by "
-        "hand stays. Other ways are under <i>Person and levels, Fat method</i>.",
-        lambda r: [r.brush_panel.threshold],
-        _moved, mark=_threshold, page=0,
-    ),
-    Step(
-        "State levels and person",
-        "Reference values hold for stated vertebrae only. Name the first and the last with their "
-        "slices, then age (years), sex and activity (minutes per week). Unknown stays unknown.",
-        lambda r: [*r.levels_panel.levels.values(), *r.levels_panel.slices.values()],
-        _stated, page=1, action="Fill in the sample's", do=_state_sample,
-        can_do=lambda r: is_sample(_case(r)),
-    ),
-    Step(
-        "Read the estimate",
-        "The card gives relative odds and an approximate probability in %, each with its 95 % "
-        "interval. <b>Estimate…</b> explains every number; click one to see where it comes from.",
-        lambda r: [r.live.risk.details],
-        _estimated,
-    ),
-    Step(
-        "Save, export, report",
-        "<b>Save</b> (Ctrl+Shift+S) keeps the case folder, <b>Export…</b> writes DICOM, NIfTI or "
-        "BIDS, <b>Report…</b> one page as PDF or HTML. All keys: ?",
-        lambda r: [r.case_panel.save, r.case_panel.export, r.case_panel.report],
-        _saved, page=0,
-    ),
-)  # fmt: skip
+def _steps() -> tuple[Step, ...]:
+    return (
+        Step(
+            "Open a scan",
+            "<b>Open scan…</b> takes a water and a fat image together, or one image; <b>DICOM…</b> "
+            "a folder; files can also be dropped. For the tour take the bundled synthetic case.",
+            lambda r: [r.case_panel.open_scan],
+            _opened, page=0, action="Open the sample case", do=open_sample,
+            can_do=lambda r: not is_sample(_case(r)),
+        ),
+        Step(
+            "Let the AI outline the muscles",
+            "Press <b>Segment muscles with AI</b> (Ctrl+R). It runs on this computer, on two "
+            "free processor cores for 10 to 30 seconds. What it doubts stands below the button.",
+            lambda r: [r.segment_panel.run],
+            _segmented, page=0, action="Run the AI", do=lambda r: r.run_ai(),
+            can_do=lambda r: _case(r) is not None and not r.jobs.busy and not _segmented(r, None),
+        ),
+        Step(
+            "Look through the slices",
+            "Turn the wheel over the picture, or drag the slider below it. Axial A, coronal C, "
+            "sagittal S; next image Q; masks on or off H. Hold Space to move the picture.",
+            _picture, _scrolled, mark=_slices_seen,
+        ),
+        Step(
+            "Go where the AI was least sure",
+            "<b>Next uncertain slice</b> (W) shows the worst slice first. The number is the AI's "
+            "doubt from 0 (none) to 1, which is not the chance of an error.",
+            _uncertain, _walked, mark=lambda r: r.segment_panel.uncertain.note.text(), page=0,
+        ),
+        Step(
+            "Correct, and watch the numbers",
+            f"Take the <b>brush</b> ({_key('brush')}) and <b>Fat</b> (F), and paint inside a "
+            "muscle. Shift erases while held; [ and ] change the size in mm; Ctrl+Z takes it back. "
+            "The table follows: <b>AI</b>, <b>now</b> and the difference <b>Δ</b>.",
+            lambda r: [r.brush_panel.edit.buttons["brush"], *_picture(r), r.live.tables],
+            _painted, mark=_edits, page=0,
+            action="Take brush and fat", do=lambda r: r.tools.press("brush"),
+            can_do=lambda r: _case(r) is not None,
+        ),
+        Step(
+            "Decide what counts as fat",
+            "Move the slider: a voxel is fat from this fat fraction on, in %. What you painted by "
+            "hand stays. Other ways are under <i>Person and levels, Fat method</i>.",
+            lambda r: [r.brush_panel.threshold],
+            _moved, mark=_threshold, page=0,
+        ),
+        Step(
+            "State levels and person",
+            "Reference values hold for stated vertebrae only. Name the first and the last with "
+            "their slices, then age (years), sex and activity (minutes per week). Unknown stays unknown.",
+            lambda r: [*r.levels_panel.levels.values(), *r.levels_panel.slices.values()],
+            _stated, page=1, action="Fill in the sample's", do=_state_sample,
+            can_do=lambda r: is_sample(_case(r)),
+        ),
+        Step(
+            "Read the estimate",
+            "The card gives relative odds and an approximate probability in %, each with its 95 % "
+            "interval. <b>Estimate…</b> explains every number; click one to see its source.",
+            lambda r: [r.live.risk.details],
+            _estimated,
+        ),
+        Step(
+            "Save, export, report",
+            "<b>Save</b> (Ctrl+Shift+S) keeps the case folder, <b>Export…</b> writes DICOM, NIfTI "
+            "or BIDS, <b>Report…</b> one page as PDF or HTML. All keys: ?",
+            lambda r: [r.case_panel.save, r.case_panel.export, r.case_panel.report],
+            _saved, page=0,
+        ),
+    )  # fmt: skip
+
+
+STEPS = _steps()
