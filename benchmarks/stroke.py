@@ -45,20 +45,30 @@ class _Later:
             callback()
 
 
-def large_session() -> ReviewSession:
-    """Open a Dixon case of 512 x 512 x 400 voxels with eight muscles of realistic size."""
+def large_session(session: ReviewSession | None = None, *, solid: bool = False) -> ReviewSession:
+    """Open a Dixon case of 512 x 512 x 400 voxels with eight muscles of realistic size.
+
+    Parameters
+    ----------
+    session : ReviewSession, optional
+        Where to open it; default a new one.
+    solid : bool
+        Keep every slice of the images in memory, as of a real scan, and not one for all.
+    """
     rng = np.random.default_rng(0)
     affine = np.diag([-0.8, -0.8, 1.0, 1.0])
     grid = FileGrid.from_affine((_SHAPE[2], _SHAPE[1], _SHAPE[0]), affine)
     plane = rng.random(_SHAPE[1:], dtype=np.float32)
     water = np.broadcast_to(1000 * (1 - 0.6 * plane), _SHAPE)
     fat = np.broadcast_to(1000 * 0.6 * plane, _SHAPE)
+    if solid:
+        water, fat = np.ascontiguousarray(water), np.ascontiguousarray(fat)
     images = (
         Volume(water, grid, Source("water", "0" * 64), Contrast.WATER),
         Volume(fat, grid, Source("fat", "1" * 64), Contrast.FAT),
     )
     scan = Scan(images, images[0])
-    session = ReviewSession()
+    session = session or ReviewSession()
     session.accept_loaded(Loaded(scan, fat_map_of(scan, None)))
     muscle = np.zeros(_SHAPE, np.uint8)
     for label in range(1, 9):

@@ -12,6 +12,7 @@ from napari_backfat.layers.mask_binding import MaskBinding
 from napari_backfat.layers.plain import FILE_GRID
 from napari_backfat.layers.scheduling import immediately
 from napari_backfat.layers.side_letters import SideLetters
+from napari_backfat.layers.windows import BODY_SHARE, windows_of
 from napari_backfat.model.colors import muscle_colors, tissue_colors
 from napari_backfat.model.fat_map import FatMapKind
 from napari_backfat.model.volume import Contrast
@@ -24,10 +25,9 @@ if TYPE_CHECKING:
     from napari_backfat.model.masks import Masks
     from napari_backfat.model.volume import Scan, Volume
 
-_FAT_MAP = "fat map"
+FAT_MAP = "fat map"
 _FILL = 0.92
 _OUTLINE = 1  # pixels
-_BODY_SHARE = 0.08  # of the 99th percentile: above the noise of air
 _NAMES = {
     Contrast.WATER: "Water",
     Contrast.FAT: "Fat",
@@ -68,6 +68,9 @@ class CaseLayers:
         Keeps masks and layers in step.
     letters : SideLetters
         Patient-side letters.
+    shown_masks : tuple of napari.layers.Labels
+        The muscles and the tissue to look at: `muscle` and `tissue`, or those of another reading
+        while they are compared.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class CaseLayers:
         self._masks = masks
         self._place = place
         if masks.fat_map.kind is not FatMapKind.NONE:
-            self.images[_FAT_MAP] = self._fat_map_layer()
+            self.images[FAT_MAP] = self._fat_map_layer()
         origin = {FILE_GRID: scan.reference.file_grid}
         self.tissue = Labels(
             masks.tissue,
@@ -105,7 +108,8 @@ class CaseLayers:
         )
         self.muscle.contour = _OUTLINE
         first = next(iter(self.images.values()))
-        self._body = _body_box(first.data)
+        self.shown_masks: tuple[Labels, Labels] = (self.muscle, self.tissue)
+        self.body_box = _body_box(first.data)
         for image in list(self.images.values())[1:]:
             image.visible = False
         for layer in [*reversed(self.images.values()), self.tissue, self.muscle]:
@@ -146,12 +150,12 @@ class CaseLayers:
 
     def update_fat_map(self) -> None:
         """Show the masks' present fat map, which a single contrast gets only with its muscles."""
-        former = self.images.pop(_FAT_MAP, None)
+        former = self.images.pop(FAT_MAP, None)
         if former is not None and former in self._viewer.layers:
             self._viewer.layers.remove(former)
         if self._masks.fat_map.kind is not FatMapKind.NONE:
             layer = self._fat_map_layer()
-            self.images[_FAT_MAP] = layer
+            self.images[FAT_MAP] = layer
             active = self._viewer.layers.selection.active
             self._viewer.layers.insert(0, layer)
             self._viewer.layers.selection.active = active  # napari would take the brush away
@@ -169,13 +173,20 @@ class CaseLayers:
         """Zoom so that the body, not the air around it, fills the canvas."""
         self._viewer.fit_to_view()
         camera, (height, width) = self._viewer.scene.camera, self._viewer.canvas.size
-        box = self._body
+        box = self.body_box
         row, column = self._viewer.dims.displayed
         spacing = self._masks.geometry.spacing_mm
         low = [box[axis].start * spacing[axis] for axis in (row, column)]
         high = [box[axis].stop * spacing[axis] for axis in (row, column)]
         camera.center = (0.0, (low[0] + high[0]) / 2, (low[1] + high[1]) / 2)
         camera.zoom = _FILL * min(height / (high[0] - low[0]), width / (high[1] - low[1]))
+
+    @property
+    def shown_images(self) -> list[Image]:
+        """Images on display, the lowest first."""
+        order = list(self._viewer.layers)
+        shown = [i for i in self.images.values() if i.visible and i in order]
+        return sorted(shown, key=order.index)
 
     @property
     def all_layers(self) -> list[Image | Labels]:
@@ -199,7 +210,7 @@ def _body_box(voxels: NDArray[np.float32]) -> tuple[slice, slice, slice]:
     """Return the box (Z, Y, X) that holds nearly all signal of the body; never empty."""
     step = max(1, int(np.cbrt(voxels.size / 500_000)))
     sample = voxels[::step, ::step, ::step]
-    body = sample > _BODY_SHARE * float(np.percentile(sample, 99))
+    body = sample > BODY_SHARE * float(np.percentile(sample, 99))
     box = []
     for axis, full in enumerate(voxels.shape):
         profile = body.sum(axis=tuple(i for i in range(3) if i != axis))
@@ -212,14 +223,12 @@ def _body_box(voxels: NDArray[np.float32]) -> tuple[slice, slice, slice]:
 
 
 def _image_layer(volume: Volume, place: dict[str, Any]) -> Image:
-    step = max(1, int(np.cbrt(volume.voxels.size / 500_000)))
-    sample = volume.voxels[::step, ::step, ::step]
-    low, high = (float(v) for v in np.percentile(sample, (0.5, 99.5)))
+    usual = windows_of(volume.voxels)[0]
     return Image(
         volume.voxels,
         name=_NAMES[volume.contrast],
         colormap="gray",
-        contrast_limits=(low, high if high > low else low + 1.0),
+        contrast_limits=(usual.low, usual.high),
         interpolation2d="linear",
         **place,
     )

@@ -9,7 +9,7 @@ from psygnal import Signal
 
 from napari_backfat.layers.outline_layer import OutlineLayer
 from napari_backfat.layers.scheduling import immediately
-from napari_backfat.layers.tool_options import Tool, ToolOptions
+from napari_backfat.layers.tool_options import Tool, ToolOptions, obstacle_to
 from napari_backfat.model.anatomy import Muscle, TissueCode
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.review.edits import Edits
@@ -222,10 +222,9 @@ class CanvasTools:
     def _on_drag(self, viewer: Any, event: Any) -> Iterator[None]:
         if not self._ready or event.button != 1:
             return
-        if self._viewer.dims.ndisplay != 2:
-            self.problem.emit(
-                "The tools work on a slice; leave the 3D display (Ctrl+Y) to use them."
-            )
+        obstacle = obstacle_to(self.layer, self._viewer.dims.ndisplay)
+        if obstacle:
+            self.problem.emit(obstacle)
             return
         if self._tool is Tool.POLYGON:
             self._add_corner(self._voxel(event))

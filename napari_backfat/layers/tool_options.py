@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from napari_backfat.review.edits import Extent
 
 if TYPE_CHECKING:
+    from napari.layers import Labels
+
     from napari_backfat.model.geometry import Geometry
     from napari_backfat.review.stroke import Window
 
@@ -94,3 +96,12 @@ class ToolOptions:
             return range(size)
         half = max(1, round(self.slab_mm / 2 / geometry.spacing_mm[axis]))
         return range(max(0, index - half), min(size, index + half + 1))
+
+
+def obstacle_to(layer: Labels | None, ndisplay: int) -> str:
+    """Say why a tool cannot be used now; empty if it can."""
+    if ndisplay != 2:
+        return "The tools work on a slice; leave the 3D display (Ctrl+Y) to use them."
+    if layer is not None and not layer.visible:
+        return f"'{layer.name}' is hidden and was not changed; show it first (H, Shift+H)."
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -29,6 +29,8 @@ class Change:
         Voxels of the protect list that would have been overwritten, taken back.
     adjusted : bool
         Whether values other than the writer's were written, so that a view must be redrawn.
+    slices : tuple of int, or None
+        First and last slice (working index Z) that may look different; None: anywhere.
     """
 
     voxels: int
@@ -36,3 +38,4 @@ class Change:
     refused_label: int = 0
     refused_protected: int = 0
     adjusted: bool = False
+    slices: tuple[int, int] | None = field(default=None, compare=False)

@@ -164,7 +164,9 @@ class Masks:
         new, held = self.protection.hold(old, new)
         adjusted = bool(np.any(new != joint_code(written.muscle, written.tissue)) or bad)
         voxels = self._apply(index, old, new)
-        change = Change(voxels, outside, bad, held, adjusted)
+        plane = self.geometry.shape[1] * self.geometry.shape[2]
+        slices = int(index.min()) // plane, int(index.max()) // plane
+        change = Change(voxels, outside, bad, held, adjusted, slices)
         self.changed.emit(change)
         return change
 

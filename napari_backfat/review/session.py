@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from psygnal import Signal
@@ -371,6 +371,7 @@ class ReviewSession:
             "saved": now(),
             "saves": self._provenance["saves"] + 1,
             "edits": self._provenance["edits_before"] + masks.edits,
+            "reader": self.journal.reader if self.journal is not None else "",
             "fat_map": fat_record(masks.fat_map),
             "scan_notes": list(case.scan.notes),
             "origin": case.scan.origin,
@@ -396,5 +397,4 @@ def run_to_end(job: Generator[Progress, None, T]) -> T:
         try:
             next(job)
         except StopIteration as stop:
-            result: T = stop.value
-            return result
+            return cast("T", stop.value)

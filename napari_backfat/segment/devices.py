@@ -114,3 +114,11 @@ def out_of_memory(device: str) -> BackfatError:
         else "Close other programs or crop the scan to the lower back."
     )
     return BackfatError(f"The segmentation ran out of memory on '{device}'. {advice}")
+
+
+def device_note(choice: str) -> str:
+    """Say in one sentence what a choice will use, or why it cannot; takes seconds at first."""
+    try:
+        return resolve_device(choice)[1]
+    except BackfatError as error:
+        return str(error)

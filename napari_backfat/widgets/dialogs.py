@@ -25,7 +25,7 @@ from napari_backfat.widgets.role_dialog import RoleDialog
 from napari_backfat.widgets.series_dialog import SeriesDialog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -53,10 +53,18 @@ _IMAGES = (
 
 
 class Dialogs:
-    """Modal questions over a window."""
+    """Modal questions over a window.
 
-    def __init__(self, parent: QWidget) -> None:
-        self._parent = parent
+    Parameters
+    ----------
+    parent : QWidget
+        The window.
+    reader : callable, optional
+        Tells the name of the person at work, which is proposed where a name is asked for.
+    """
+
+    def __init__(self, parent: QWidget, reader: Callable[[], str] = str) -> None:
+        self._parent, self._reader = parent, reader
 
     def images(self) -> list[str]:
         """Return the image files chosen, or an empty list."""
@@ -161,11 +169,11 @@ class Dialogs:
 
     def export(self, *, from_dicom: bool) -> ExportRequest | None:
         """Ask what to export and where; None cancels."""
-        return ask_for_export(self._parent, from_dicom=from_dicom)
+        return ask_for_export(self._parent, from_dicom=from_dicom, reader=self._reader())
 
     def report(self) -> ReportRequest | None:
         """Ask who read the case and where the report goes; None cancels."""
-        return ask_for_report(self._parent)
+        return ask_for_report(self._parent, reader=self._reader())
 
     def roles(
         self, guesses: Sequence[RoleGuess], pictures: Sequence[NDArray[np.uint8]]

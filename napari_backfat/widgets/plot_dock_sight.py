@@ -18,6 +18,14 @@ def can_be_seen(widget: QWidget) -> bool:
     return widget.isVisible() and not widget.visibleRegion().isEmpty()
 
 
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """Return the dock that a widget lies in, itself and no proxy of it."""
+    parent = widget.parent()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parent()
+    return parent
+
+
 class Sight(QObject):
     """Calls back shortly after a widget came into sight, also when its tab was chosen.
 
@@ -41,9 +49,7 @@ class Sight(QObject):
 
     def shown(self) -> None:
         """Find the dock, which may be another than before, and look."""
-        parent = self._widget.parentWidget()
-        while parent is not None and not isinstance(parent, QDockWidget):
-            parent = parent.parentWidget()
+        parent = dock_of(self._widget)
         if parent is not None and parent is not self._dock:
             self._dock = parent
             parent.visibilityChanged.connect(self._on_visibility)

@@ -10,9 +10,8 @@ from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 from superqt.utils import create_worker
 
 from napari_backfat.layers.case_layers import CaseLayers
-from napari_backfat.model.errors import BackfatError
 from napari_backfat.review.session import ReviewSession, Segmented
-from napari_backfat.segment.devices import CHOICES, resolve_device
+from napari_backfat.segment.devices import CHOICES, device_note
 from napari_backfat.widgets.autosaver import Autosaver
 from napari_backfat.widgets.brush_panel import BrushPanel
 from napari_backfat.widgets.case_desk import CaseDesk
@@ -25,10 +24,12 @@ from napari_backfat.widgets.level_lines import SpineControl
 from napari_backfat.widgets.levels_panel import LevelsPanel
 from napari_backfat.widgets.live_panel import LivePanel
 from napari_backfat.widgets.localiser_desk import LocaliserDesk
+from napari_backfat.widgets.looking import Looking
 from napari_backfat.widgets.methods_desk import MethodsDesk
 from napari_backfat.widgets.pages import Page, message_label
 from napari_backfat.widgets.patient_panel import PatientPanel
 from napari_backfat.widgets.plot_dock import PlotDock
+from napari_backfat.widgets.reader_name import ReaderName
 from napari_backfat.widgets.risk_desk import RiskDesk
 from napari_backfat.widgets.scheduler import QtScheduler
 from napari_backfat.widgets.segment_panel import SegmentPanel
@@ -36,7 +37,6 @@ from napari_backfat.widgets.spread_desk import SpreadDesk
 from napari_backfat.widgets.tools import Tools
 from napari_backfat.widgets.tour import Tour
 from napari_backfat.widgets.view_panel import ViewPanel
-from napari_backfat.widgets.views import Views
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -98,10 +98,15 @@ class ReviewWidget(QWidget):
         self.autosaver = Autosaver(self.session, self)
         self.tools = Tools(viewer, self.brush_panel, self.session)
         self.spread = SpreadDesk(self.tools.actions, self.jobs, self.show_message)
-        self.views = Views(viewer, self.view_panel)
         self.methods = MethodsDesk(self.session, self.jobs, self, self.show_message)
-        self.desk = CaseDesk(self.session, self.jobs, self.autosaver, Dialogs(self))
+        self.reader = ReaderName(self.session)
+        dialogs = Dialogs(self, lambda: self.reader.name)
+        self.desk = CaseDesk(self.session, self.jobs, self.autosaver, dialogs)
         self.dixon = DixonDesk(viewer, self.desk, lambda: self.layers, self._on_fat_map)
+        self.looking = Looking(
+            viewer, self.view_panel, self.jobs, lambda title: self.desk.dialogs.folder(title),
+            self.scheduler, self.show_message,
+        )  # fmt: skip
         self.localiser = LocaliserDesk(self.spine, self.jobs, lambda: self.desk.dialogs, self)
         self.exports = ExportDesk(self.session, self.jobs, self.desk)
         self.risk = RiskDesk(self.session, lambda: self.desk.dialogs, self.live.risk, self)
@@ -116,6 +121,7 @@ class ReviewWidget(QWidget):
         )
         viewer.window.add_dock_widget(self.plots, name="Plots", area="bottom", tabify=True)
         QTimer.singleShot(0, strip.raise_)  # napari raises each new tab
+        self.looking.linked.restore()
 
     # ------------------------------------------------------------------ building
 
@@ -128,6 +134,7 @@ class ReviewWidget(QWidget):
             ("Correct", self.brush_panel),
         )
         person = (
+            ("Reader (you)", self.reader),
             ("Levels measured", self.levels_panel),
             ("Person", self.patient_panel),
             ("Water and fat", self.dixon),
@@ -182,7 +189,7 @@ class ReviewWidget(QWidget):
         self.session.opened.connect(self._on_opened)
         self.session.closing.connect(self._on_closing)
         self.tools.bind_keys(
-            self.views.keys
+            self.looking.keys
             | self.spine.keys
             | ai.uncertain.keys
             | {
@@ -216,8 +223,9 @@ class ReviewWidget(QWidget):
         self.layers.binding.refused.connect(self.tools.explain_refusal)
         self.layers.binding.problem.connect(self.show_message)
         self.tools.attach(case, self.layers)
-        self.views.attach(self.layers)
+        self.looking.attach(case, self.layers)
         self.case_panel.set_scan(case.scan)
+        self.reader.attach()
         self.patient_panel.set_patient(case.patient)
         self.levels_panel.set_slice_count(case.scan.geometry.shape[0])
         self.levels_panel.set_levels(case.levels)
@@ -246,7 +254,7 @@ class ReviewWidget(QWidget):
         self.segment_panel.set_case(None)
         self.spine.detach()
         self.tools.detach()
-        self.views.detach()
+        self.looking.detach()
         if self.layers is not None:
             self.layers.remove()
             self.layers = None
@@ -277,7 +285,7 @@ class ReviewWidget(QWidget):
     def _on_fat_map(self) -> None:
         if self.layers is not None:
             self.layers.update_fat_map()
-            self.views.update_images()
+            self.looking.views.update_images()
 
     def run_ai_here(self) -> None:
         """Start the AI for the slab that was asked for; only the slab is replaced."""
@@ -301,14 +309,7 @@ class ReviewWidget(QWidget):
         """Say what a choice will use; in a thread, because torch takes seconds to start."""
         if not choice or self.session.case is None:
             return
-
-        def ask() -> str:
-            try:
-                return resolve_device(choice)[1]
-            except BackfatError as error:
-                return str(error)
-
-        worker = create_worker(ask)
+        worker = create_worker(device_note, choice)
         worker.returned.connect(self.segment_panel.set_device_note)
 
     # ------------------------------------------------------------------ edit

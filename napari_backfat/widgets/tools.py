@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.masks import Change
     from napari_backfat.model.protection import Protection
     from napari_backfat.review.session import ReviewSession
+    from napari_backfat.widgets.keys import Hold
 
 _SMALLER, _LARGER = 1 / 1.25, 1.25
 _TOOLS = {
@@ -358,9 +359,11 @@ class Tools(QObject):
             keys[str(number)] = functools.partial(self.choose_paint, Paint(muscle))
         self.bind_keys(keys)
 
-    def bind_keys(self, keys: Mapping[str, Callable[[], Any]]) -> None:
-        """Bind keys in the viewer, and on mask layers that come later."""
-        self.keys.bind(keys)
+    def bind_keys(
+        self, keys: Mapping[str, Callable[[], Any] | Hold], *, again: bool = False
+    ) -> None:
+        """Bind keys in the viewer, and on mask layers that come later; see `Keys.bind`."""
+        self.keys.bind(keys, again=again)
 
     def release_keys(self) -> None:
         """Give the keys back to napari."""

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QApplication,
     QCheckBox,
     QComboBox,
-    QDockWidget,
     QFileDialog,
     QGridLayout,
     QHeaderView,
@@ -30,6 +29,7 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.widgets.jobs import JobRunner
 from napari_backfat.widgets.opening import open_review_in
+from napari_backfat.widgets.plot_dock_sight import dock_of
 from napari_backfat.widgets.worklist_desk import WorklistDesk
 from napari_backfat.worklist.entry import ReadingState, State, checked_reader
 from napari_backfat.worklist.store import Worklist
@@ -88,7 +88,8 @@ class WorklistPanel(QWidget):
         self._compose()
         self._connect()
         self.desk.review.tools.bind_keys(
-            {"F2": self.mark_done, "F3": self.flag, "F4": self.open_next}
+            {"F2": self.mark_done, "F3": self.flag, "F4": self.open_next},
+            again=True,  # the list may be closed and opened again
         )
         self._refresh = QTimer(self)
         self._refresh.setInterval(_REFRESH_MS)
@@ -335,7 +336,7 @@ class WorklistPanel(QWidget):
             QTimer.singleShot(0, self._place)
 
     def _place(self) -> None:
-        docks = [_dock_of(self.desk.review), _dock_of(self)]
+        docks = [dock_of(self.desk.review), dock_of(self)]
         window = self.window()
         if isinstance(window, QMainWindow) and docks[0] is not None and docks[1] is not None:
             window.tabifyDockWidget(docks[0], docks[1])
@@ -350,13 +351,6 @@ class WorklistPanel(QWidget):
             self._looking.cancel()
             self._looking.wait()
         return bool(super().event(event))
-
-
-def _dock_of(widget: QWidget) -> QDockWidget | None:
-    parent = widget.parent()
-    while parent is not None and not isinstance(parent, QDockWidget):
-        parent = parent.parent()
-    return parent
 
 
 def _notes(entry: Entry) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy import ndimage
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.io.session import OpenedCase
+    from napari_backfat.model.volume import Scan
 
 NAN = math.nan
 
@@ -68,7 +69,12 @@ class Agreement:
     fat_share_difference: float
 
 
-def same_scan(a: OpenedCase, b: OpenedCase) -> None:
+class _WithScan(Protocol):
+    @property
+    def scan(self) -> Scan: ...
+
+
+def same_scan(a: _WithScan, b: _WithScan) -> None:
     """Refuse two cases that were not made of the same images.
 
     Raises
