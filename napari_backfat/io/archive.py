@@ -136,8 +136,7 @@ def unpacked(path: Path) -> Unpacked:
                 raise
     except _DAMAGE as error:
         raise BackfatError(
-            f"{path.name} is damaged or cut short and cannot be unpacked; copy it again. "
-            f"[{type(error).__name__}]"
+            f"{path.name} is damaged or cut short and cannot be unpacked; copy it again."
         ) from error
     except OSError as error:
         raise BackfatError(

@@ -316,7 +316,7 @@ def _frame(
     types = kind.get("FrameType") or dataset.get("ImageType") or ()
     types = [types] if isinstance(types, str) else list(types)
     if len(types) < 3 and (said := _philips_type(dataset)):  # an archive cut what it said
-        types = [*types, "", ""][:2] + [said]
+        types = [*(*types, "", "")[:2], said]
     component = _shown(kind.get("ComplexImageComponent") or "") or _ge_component(dataset)
     candidates: dict[str, Any] = {
         "description": header.description,

@@ -65,8 +65,7 @@ def files_of(path: Path) -> tuple[list[Path], int]:
                      if r.get("ReferencedFileID")]  # fmt: skip
     except PARSER_FAILURES as error:
         raise BackfatError(
-            f"{path} cannot be read (damaged or cut off); choose its folder instead. "
-            f"[{type(error).__name__}]"
+            f"{path} cannot be read (damaged or cut off); choose its folder instead."
         ) from error
     if len(named) > MAX_FILES:
         raise BackfatError(f"{path} names more than {MAX_FILES} files; choose a folder instead.")

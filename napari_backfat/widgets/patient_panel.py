@@ -48,8 +48,8 @@ class PatientPanel(QWidget):
         form.setVerticalSpacing(4)
         self.age = _number(120, 0, " years", "Age at the scan")
         self.sex = _choice((("female", "female"), ("male", "male")), "Sex as recorded")
-        self.height = _number(260, 0, " cm", "Recorded with the case; no risk model here reads it")
-        self.weight = _number(400, 1, " kg", "Recorded with the case; no risk model here reads it")
+        self.height_cm = _number(260, 0, " cm", "Recorded with the case; no risk model here reads it")
+        self.weight_kg = _number(400, 1, " kg", "Recorded with the case; no risk model here reads it")
         self.moderate = _number(
             MINUTES_PER_WEEK, 0, " min/week", "Moderate activity at work, on the way and at leisure"
         )
@@ -65,8 +65,8 @@ class PatientPanel(QWidget):
         )
         form.addRow("Age", self.age)
         form.addRow("Sex", self.sex)
-        form.addRow("Height", self.height)
-        form.addRow("Weight", self.weight)
+        form.addRow("Height", self.height_cm)
+        form.addRow("Weight", self.weight_kg)
         form.addRow("Moderate activity", self.moderate)
         form.addRow("Vigorous activity", self.vigorous)
         form.addRow("or total", self.met)
@@ -97,7 +97,7 @@ class PatientPanel(QWidget):
         layout.addLayout(form)
         layout.addWidget(self.problem)
         layout.addStretch(1)
-        for spin in (self.age, self.height, self.weight, self.moderate, self.vigorous, self.met):
+        for spin in (self.age, self.height_cm, self.weight_kg, self.moderate, self.vigorous, self.met):
             spin.valueChanged.connect(self._on_entry)
         for combo in (self.sex, *self.diagnoses.values()):
             combo.currentIndexChanged.connect(self._on_entry)
@@ -108,8 +108,8 @@ class PatientPanel(QWidget):
         return {
             "age_years": _value(self.age),
             "sex": self.sex.currentData(),
-            "height_cm": _value(self.height),
-            "weight_kg": _value(self.weight),
+            "height_cm": _value(self.height_cm),
+            "weight_kg": _value(self.weight_kg),
             "moderate_min_per_week": _value(self.moderate),
             "vigorous_min_per_week": _value(self.vigorous),
             "met_min_per_week": _value(self.met),
@@ -121,8 +121,8 @@ class PatientPanel(QWidget):
         values = patient.model_dump(mode="json")
         boxes = {
             "age_years": self.age,
-            "height_cm": self.height,
-            "weight_kg": self.weight,
+            "height_cm": self.height_cm,
+            "weight_kg": self.weight_kg,
             "moderate_min_per_week": self.moderate,
             "vigorous_min_per_week": self.vigorous,
             "met_min_per_week": self.met,
