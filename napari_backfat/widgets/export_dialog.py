@@ -144,6 +144,7 @@ class ReportDialog(QDialog):
     def __init__(self, parent: QWidget | None, reader: str = "") -> None:
         super().__init__(parent)
         self.setWindowTitle("Write a report")
+        self.setMinimumWidth(480)
         self.reader = QLineEdit(reader)
         self.reader.setPlaceholderText("a line to sign on is left")
         self.label = QLineEdit()

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_backfat.model.vertebrae import LevelSource
 from napari_backfat.widgets.buttons import STYLE, check_button
+from napari_backfat.widgets.theme_colors import themed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +105,7 @@ class DiscLinesPanel(QWidget):
         last.setStretch(3, 2)
         self.note = QLabel("")
         self.note.setWordWrap(True)
-        self.note.setStyleSheet("color: #E08A1E;")
+        themed(self.note, "color: #E08A1E;")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 0)
         layout.setSpacing(3)

@@ -114,7 +114,7 @@ class PlotDock(QWidget):
         splitter.addWidget(self.histogram)
         splitter.setStretchFactor(0, 4)
         splitter.setStretchFactor(1, 1)
-        splitter.setSizes([1000, 300])
+        splitter.setSizes([1000, 215])  # so that all profiles fit into 1280 pixels
         self._row.addWidget(splitter, 1)
         self.profile.show_groups(self._groups)
 

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
 from napari_backfat.risk.describe import GRADE_TEXT
+from napari_backfat.widgets.theme_colors import on_light
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -48,7 +49,7 @@ class ExplanationWindow(QDialog):
     def set_explanation(self, explanation: Explanation) -> None:
         """Show another number."""
         self._plain = "\n".join(explanation.lines())
-        self.text.setText(_rich(explanation))
+        self.text.setText(_rich(explanation, "#155A94" if on_light(self) else "#6FB7F2"))
         self.resize(540, self.text.heightForWidth(500) + 80)
 
     def copy(self) -> None:
@@ -58,13 +59,14 @@ class ExplanationWindow(QDialog):
             clipboard.setText(self._plain)
 
 
-def _rich(explanation: Explanation) -> str:
+def _rich(explanation: Explanation, link: str) -> str:
     grade = GRADE_TEXT[explanation.grade] if explanation.grade is not None else ""
     source = html.escape(explanation.source)
     for doi in explanation.dois:
         shown = html.escape(doi)
         source = source.replace(
-            f"doi:{shown}", f'<a href="https://doi.org/{shown}">doi:{shown}</a>'
+            f"doi:{shown}",
+            f'<a href="https://doi.org/{shown}" style="color:{link}">doi:{shown}</a>',
         )
     rows = (
         ("Grade", html.escape(grade)),

@@ -89,7 +89,7 @@ class WhatIfPanel(QWidget):
             box.setRange(-1e6, 1e6)  # what lies outside is refused with a sentence, not clipped
             box.setSuffix(suffix)
             box.setKeyboardTracking(False)
-            box.setFixedWidth(180)
+            box.setFixedWidth(196)
             slider.setMinimumWidth(80)
             tip = f"{label} that is supposed, in{suffix}; volumes in ml or as Z score"
             for part in (slider, box):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtGui import QColor
 
 if TYPE_CHECKING:
@@ -61,16 +61,29 @@ class _Follower(QObject):
         self._light = style
         for dark, light in ON_LIGHT.items():
             self._light = self._light.replace(dark, light)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(0)
+        self._later.timeout.connect(self._set)
         self._set()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Look at the ground again when it may have changed."""
-        if event is not None and event.type() in (QEvent.Type.StyleChange, QEvent.Type.Show):
-            self._set()
+        """Look at the ground again when it may have changed.
+
+        What was hidden during a change of the theme learns its ground only when it is painted.
+        """
+        if event is not None:
+            if event.type() in (QEvent.Type.StyleChange, QEvent.Type.Show):
+                self._set()
+            elif event.type() == QEvent.Type.Paint and self._widget.styleSheet() != self._wanted():
+                self._later.start()  # not in the middle of painting
         return bool(super().eventFilter(watched, event))
 
-    def _set(self) -> None:
+    def _wanted(self) -> str:
         parent = self._widget.parentWidget()
-        wanted = self._light if parent is not None and on_light(parent) else self._dark
+        return self._light if parent is not None and on_light(parent) else self._dark
+
+    def _set(self) -> None:
+        wanted = self._wanted()
         if self._widget.styleSheet() != wanted:
             self._widget.setStyleSheet(wanted)

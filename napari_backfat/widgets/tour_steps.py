@@ -249,7 +249,8 @@ def _steps() -> tuple[Step, ...]:
         Step(
             "State levels and person",
             "Reference values hold for stated vertebrae only. Name the first and the last with "
-            "their slices, then age (years), sex and activity (minutes per week). Unknown stays unknown.",
+            "their slices, then age (years), sex and activity (minutes per week). Unknown "
+            "stays unknown.",
             lambda r: [*r.levels_panel.levels.values(), *r.levels_panel.slices.values()],
             _stated, page=1, action="Fill in the sample's", do=_state_sample,
             can_do=lambda r: is_sample(_case(r)),

@@ -21,14 +21,49 @@ if TYPE_CHECKING:
 SIZES = ((1280, 800), (1600, 1000))
 THEMES = ("dark", "light")
 # What is seen, and how it is brought there.
-STATES: dict[str, Callable[[Hands], object]] = {
-    "review": lambda h: (h.bring(h.review.live), h.bring(h.review.case_panel.open_scan)),
-    "correct": lambda h: (h.key(Qt.Key.Key_R), h.bring(h.review.brush_panel.threshold)),
-    "levels": lambda h: (h.key(Qt.Key.Key_S), h.bring(h.review.levels_panel.lines.propose)),
-    "person": lambda h: (h.key(Qt.Key.Key_A), h.bring(h.review.patient_panel)),
-    "fat-method": lambda h: h.bring(h.review.methods.panel.compare),
-    "plots": lambda h: (h.bring(h.review.case_panel.open_scan), h.bring(h.review.plots)),
-}  # fmt: skip
+STATES: dict[str, Callable[[Hands], None]] = {}
+
+
+def _state(show: Callable[[Hands], None]) -> Callable[[Hands], None]:
+    STATES[show.__name__.removeprefix("_").replace("_", "-")] = show
+    return show
+
+
+@_state
+def _review(hands: Hands) -> None:
+    hands.review.tools.choose_tool("pan_zoom")
+    hands.bring(hands.review.live, hands.review.case_panel.open_scan)
+
+
+@_state
+def _correct(hands: Hands) -> None:
+    hands.key(Qt.Key.Key_R)
+    hands.bring(hands.review.brush_panel.threshold)
+
+
+@_state
+def _levels(hands: Hands) -> None:
+    hands.review.tools.choose_tool("pan_zoom")
+    hands.key(Qt.Key.Key_S)
+    hands.bring(hands.review.levels_panel.lines.propose)
+
+
+@_state
+def _person(hands: Hands) -> None:
+    hands.key(Qt.Key.Key_A)
+    hands.bring(hands.review.patient_panel)
+
+
+@_state
+def _fat_method(hands: Hands) -> None:
+    hands.bring(hands.review.methods.panel.compare)
+
+
+@_state
+def _plots(hands: Hands) -> None:
+    hands.bring(hands.review.case_panel.open_scan, hands.review.plots)
+
+
 # Only the docks that differ from the first picture: the canvas is the largest part of a file.
 CROPPED = {"correct", "person", "fat-method"}
 
@@ -121,5 +156,5 @@ def _windows(hands: Hands, theme: str) -> list[str]:
 def _take(name: str, root: QWidget, crop: tuple[Any, ...]) -> str:
     QCursor.setPos(root.mapToGlobal(root.rect().bottomRight()))  # or a tooltip covers something
     settle(0.3)
-    take(f"panels/{name}", root, crop, colors=64)
+    take(f"panels/{name}", root, crop, colors=128)
     return name

@@ -59,7 +59,7 @@ def take(
             min(b[0] for b in boxes), min(b[1] for b in boxes),
             max(b[2] for b in boxes), max(b[3] for b in boxes),
         )  # fmt: skip
-        picture = picture.crop(grown(union, _MARGIN_PX, picture.size))
+        picture = picture.crop(grown(union, _MARGIN_PX if len(crop) > 1 else 0, picture.size))
     return save(name, picture, colors)
 
 

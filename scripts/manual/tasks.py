@@ -186,6 +186,8 @@ def levels(hands: Hands) -> None:
     settle(0.6)
     hands.bring(review.levels_panel)
     shot(hands, "levels", hands.picture, review.tabs, marks=(lines,))
+    hands.click_button(lines.confirm)
+    wait_for(lambda: hands.case.levels is not None)
     hands.key(Qt.Key.Key_A)
 
 
@@ -232,6 +234,7 @@ def export(hands: Hands, folder: Path) -> None:
     hands.click_button(hands.review.case_panel.report)
     hands.jobs_done()
     save("manual/report", _first_page(path))
+    hands.review.segment_panel.set_idle()  # it names a folder of this run
 
 
 def _first_page(path: Path) -> Image.Image:
