@@ -14,6 +14,7 @@ from napari_backfat.widgets.risk_style import (
     draw_legend,
     fill_graded,
 )
+from napari_backfat.widgets.theme_colors import shade
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -66,7 +67,7 @@ class ContributionChart(ClickPicture):
         for number, row in enumerate(self.rows):
             top = number * self._row
             box = QRectF(0, top, label_width - 4, self._row)
-            painter.setPen(text if row.known else QColor(150, 150, 150))
+            painter.setPen(text if row.known else shade(QColor("#969696"), self))
             words = f"{row.label}: {row.input_text}" if row.known else f"{row.label}: unknown"
             painter.drawText(
                 box,

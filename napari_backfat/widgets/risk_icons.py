@@ -8,6 +8,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 
 from napari_backfat.widgets.risk_style import AI, GREY, ClickPicture
+from napari_backfat.widgets.theme_colors import shade
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -75,7 +76,7 @@ class IconArray(ClickPicture):
             elif number < middle:
                 color = _EXPECTED
             elif number < high:
-                color = _POSSIBLE
+                color = shade(_POSSIBLE, self)
             painter.setPen(QPen(GREY if color is None else color, 1))
             painter.setBrush(Qt.BrushStyle.NoBrush if color is None else color)
             painter.drawEllipse(QPointF(x + cell / 2, y + 0.27 * cell), 0.15 * cell, 0.15 * cell)
@@ -85,6 +86,6 @@ class IconArray(ClickPicture):
                 0.2 * cell,
             )
             if self.before is not None and number == self.before - 1:
-                painter.setPen(QPen(AI, 2))
+                painter.setPen(QPen(shade(AI, self), 2))
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawRoundedRect(QRectF(x + 1, y + 1, cell - 2, cell - 2), 4, 4)

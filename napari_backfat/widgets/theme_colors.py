@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
-# Colour on the dark ground: the same hue on the light one, with a contrast of at least 4.5 : 1.
+# Colour on the dark ground: the same hue on the light one; for text with a contrast of 4.5 : 1.
 ON_LIGHT = {
     "#E08A1E": "#8A4600",
     "#7F97AD": "#35536E",
@@ -20,6 +20,8 @@ ON_LIGHT = {
     "#FFE14D": "#7A5600",
     "#9FB4C7": "#4A6480",
     "#4A9FE0": "#155A94",
+    "#969696": "#666666",
+    "#6B5A34": "#DCC792",  # people who may be affected: fainter than the expected ones
 }
 
 
