@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.patient import MINUTES_PER_WEEK, VIGOROUS_MET, Patient
+from napari_backfat.widgets.theme_colors import themed
 
 if TYPE_CHECKING:
     from napari_backfat.model.person import Person
@@ -80,7 +81,7 @@ class PatientPanel(QWidget):
             form.addRow(label, box)
         self.problem = QLabel()
         self.problem.setWordWrap(True)
-        self.problem.setStyleSheet("color: #E08A1E;")
+        themed(self.problem, "color: #E08A1E;")
         self._offered: Person | None = None
         self.offer = QLabel()
         self.offer.setWordWrap(True)
