@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 UNIT = re.compile(
-    r"%|\bmm\b|millimet|\bml\b|cm²|\byears?\b|min/week|MET-min|minutes|\bslices?\b|\blayers\b"
+    r"%|\bmm\b|\bcm\b|\bkg\b|millimet|\bml\b|cm²|\byears?\b|min/week|MET-min|minutes|\bslices?\b|\blayers\b"
     r"|units? of the image|own units|no unit"
 )
 # Heads of columns that hold words, names or counts; all others must name a unit in brackets.
