@@ -23,11 +23,12 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast, Source, Volume
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from napari_backfat.io.dicom_frames import Frame
     from napari_backfat.io.dicom_series import SeriesInfo
     from napari_backfat.io.dicom_stack import Stack
     from napari_backfat.io.stations import Match, Plan
@@ -66,8 +67,9 @@ def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Load
     if contrast is Contrast.UNKNOWN:
         contrast = info.role
     notes = list(info.notes)
+    hashes = _file_hashes(info)
     if info.stations:
-        voxels, copies, record, said = _stitched(info, contrast)
+        voxels, copies, record, said = _stitched(info, contrast, hashes)
         notes.append(said)
     else:
         voxels, copies = _voxels(info, info.stack)
@@ -82,7 +84,7 @@ def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Load
             f"Series {info.number} in {info.source} has the same value ({low:g}) in every voxel; "
             "there is nothing to see in it, so choose another series."
         )
-    source = Source(str(info.source), series_hash(info))
+    source = Source(str(info.source), _hash(info.frames, hashes))
     if contrast is info.role is not Contrast.UNKNOWN:
         reason = info.evidence.split(' "')[0]  # without the words of the description
         notes.append(f"{_name(info)}: taken for a {contrast.value} image, by the {reason}.")
@@ -134,7 +136,7 @@ def _voxels(info: SeriesInfo, stack: Stack) -> tuple[NDArray[np.float32], int]:
 
 
 def _stitched(
-    info: SeriesInfo, contrast: Contrast
+    info: SeriesInfo, contrast: Contrast, hashes: Mapping[Path, str]
 ) -> tuple[NDArray[np.float32], int, dict[str, Any], str]:
     """Put the stations of an entry together; also returns a record and a sentence on how.
 
@@ -154,7 +156,7 @@ def _stitched(
     joined = plan.grid.to_working(stitch(plan, stacks, gains))
     record = {
         "stations": [
-            {"series": s.number, "images": s.n_images, "sha256": series_hash(s)}
+            {"series": s.number, "images": s.n_images, "sha256": _hash(s.frames, hashes)}
             for s in info.stations
         ],
         "overlaps_mm": [round(o, 2) for o in plan.overlaps_mm],
@@ -200,11 +202,18 @@ def series_hash(info: SeriesInfo) -> str:
     BackfatError
         If a file cannot be read.
     """
+    return _hash(info.frames, _file_hashes(info))
+
+
+def _file_hashes(info: SeriesInfo) -> dict[Path, str]:
     try:
-        hashes = {path: sha256_of(path) for path in {f.path for f in info.frames}}
+        return {path: sha256_of(path) for path in {f.path for f in info.frames}}
     except OSError as error:
         raise BackfatError(f"{info.source} cannot be read ({error}); check the disk.") from error
-    lines = sorted(f"{hashes[f.path]}:{f.index}\n" for f in info.frames)
+
+
+def _hash(frames: Sequence[Frame], hashes: Mapping[Path, str]) -> str:
+    lines = sorted(f"{hashes[f.path]}:{f.index}\n" for f in frames)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
