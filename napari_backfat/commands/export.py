@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_backfat.commands.console import reporting, say, with_bar
+from napari_backfat.commands.console import error_console, reporting, say, with_bar
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:
@@ -69,9 +69,15 @@ def export_case(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files of the same name")
     ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Export also if left and right seem swapped")
+    ] = False,
     images: Images = None,
 ) -> None:
     """Export a saved case; files that reopen exactly on the images, or none at all.
+
+    The masks are checked first (see check-labels); what was found is listed and does not stop the
+    export, unless the mask is empty or left and right seem swapped.
 
     DICOM files carry patient and study of their source series, so that an archive files them
     there; use --de-identify for files without. No other format carries identifiers.
@@ -79,6 +85,7 @@ def export_case(
     """
     from napari_backfat.export.formats import export
     from napari_backfat.export.options import Options
+    from napari_backfat.worklist.label_checks import check_labels, refuse_grave
 
     with reporting():
         options = Options(
@@ -87,7 +94,15 @@ def export_case(
         )  # fmt: skip
         if key and not de_identify:
             raise BackfatError("--key belongs to --de-identify; give both, or neither.")
-        paths = export(read_content(case, images), [k.value for k in formats], out, options)
+        content = read_content(case, images)
+        findings = check_labels(
+            content.muscle, content.tissue, content.scan.geometry.spacing_mm, content.levels
+        )
+        for finding in findings:
+            say(f"Check: {finding.text}", error_console)
+        if not anyway:
+            refuse_grave(findings, "Correct it, or export it as it is with --anyway.")
+        paths = export(content, [k.value for k in formats], out, options)
         for path in paths:
             say(str(path))
         if not de_identify and {Kind.SEG, Kind.SR} & set(formats):

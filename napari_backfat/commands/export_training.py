@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_backfat.commands.console import console, error_console, reporting, say, with_bar
-from napari_backfat.export.collect import Which
+from napari_backfat.export.collect import LeftOut, Which, collect
 from napari_backfat.export.nnunet import (
     Incomplete,
     Options,
@@ -20,9 +20,9 @@ from napari_backfat.export.nnunet_check import verify_with_nnunet
 from napari_backfat.io.atomic import write_atomic
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
+from napari_backfat.worklist.label_checks import check_labels, refuse_grave
 
 if TYPE_CHECKING:
-    from napari_backfat.export.collect import LeftOut
     from napari_backfat.export.nnunet import Exported
 
 
@@ -53,9 +53,14 @@ def export_training(
         typer.Option(help="CSV of anonymous id and case folder; keep it out of the dataset"),
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace this dataset")] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Take also cases whose sides seem swapped")
+    ] = False,
 ) -> None:
     """Write the corrected cases of a folder as an nnU-Net v2 dataset, without identifiers.
 
+    The masks are checked first (see check-labels); what was found is listed, and nothing is written
+    while a mask is empty or has left and right swapped.
     Exit codes: 0 done (cases that were left out are listed), 2 nothing could be written.
     """
     with reporting():
@@ -73,6 +78,7 @@ def export_training(
             (out / options.folder_name).absolute()
         ):
             raise BackfatError(f"{key} names the cases; keep it outside of the dataset folder.")
+        _check(cases, which, anyway)
         done: Exported = with_bar(export_dataset(cases, out, options))
         if key is not None:
             write_atomic(key, _key_table(done))
@@ -87,6 +93,21 @@ def export_training(
         else:
             say("Checked by nnU-Net's verify_dataset_integrity: no errors.")
         say("Left and right are labels: train with -tr nnUNetTrainerNoMirroring.")
+
+
+def _check(cases: Path, which: Which, anyway: bool) -> None:
+    """List what looks wrong in the masks that would be taken; refuse what is grave."""
+    with console.status("Checking the masks"):
+        for candidate in collect(cases, which):
+            if isinstance(candidate, LeftOut):
+                continue  # the export says so
+            spacing = candidate.scan.geometry.spacing_mm
+            findings = check_labels(candidate.muscles, None, spacing)
+            for finding in findings:
+                say(f"Check: {candidate.folder}: {finding.text}", error_console)
+            if not anyway:
+                where = f"Correct {candidate.folder}, or take it as it is with --anyway."
+                refuse_grave(findings, where)
 
 
 def tell_left_out(left_out: tuple[LeftOut, ...]) -> None:

@@ -54,7 +54,7 @@ def compare(
     a: CaseFolder,
     b: CaseFolder,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for agreement.csv and disagreement.nii.gz")
+        Path | None, typer.Option(help="Folder for tables and disagreement.nii.gz")
     ] = None,
 ) -> None:
     """Compare two readings of one scan, muscle by muscle.
@@ -70,6 +70,7 @@ def compare(
         disagreement_map,
         worst_slices,
     )
+    from napari_backfat.worklist.regions import disagreement_regions
 
     with reporting():
         first, second = (_opened(folder) for folder in (a, b))
@@ -88,6 +89,8 @@ def compare(
             write_atomic(out / "agreement.csv", csv_bytes([asdict(row) for row in rows]))
             slices = [{"slice": z, "voxels": n} for z, n in worst]
             write_atomic(out / "slices.csv", csv_bytes(slices))
+            _, regions = disagreement_regions(first.files.muscles, second.files.muscles)
+            write_atomic(out / "regions.csv", csv_bytes([asdict(region) for region in regions]))
             grid = first.scan.reference.file_grid
             write_labels(out / "disagreement.nii.gz", differing, grid, DISAGREEMENT_NAMES)
             say(f"Saved to {out}")
@@ -147,7 +150,10 @@ def consensus(
     method: Annotated[Method, typer.Option(help="How the readings become one")] = Method.CHOOSE,
     take: Annotated[
         list[str] | None,
-        typer.Option(help="multifidus_left=B, or with slices multifidus_left=B:3-9; else A"),
+        typer.Option(
+            help="multifidus_left=B, with slices multifidus_left=B:3-9, or region:7=B (numbers "
+            "in regions.csv of readers compare); else A"
+        ),
     ] = None,
 ) -> None:
     """Make one case of several readings, measure it and mark it done.
@@ -212,22 +218,10 @@ def check_labels(
     """
     from napari_backfat.io.session import open_case
     from napari_backfat.io.tables import json_bytes
-    from napari_backfat.model.levels import SpineRange
-    from napari_backfat.worklist.label_checks import check_labels as check
+    from napari_backfat.worklist.label_checks import check_case
 
     with reporting():
-        opened = open_case(case)
-        levels = opened.files.provenance.get("levels")
-        try:
-            measured = SpineRange(**levels) if levels else None
-        except (TypeError, ValueError) as error:
-            raise BackfatError(f"provenance.json of the case {case} is damaged.") from error
-        findings = check(
-            opened.files.muscles,
-            opened.files.tissue,
-            opened.scan.geometry.spacing_mm,
-            measured,
-        )
+        findings = check_case(open_case(case))
         for finding in findings:
             if json:
                 muscle = finding.muscle.name.lower() if finding.muscle is not None else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_backfat.export.content import Content, content_of
 from napari_backfat.export.formats import export
@@ -13,14 +15,18 @@ from napari_backfat.export.report.write import write_report
 from napari_backfat.io.dicom_open import is_dicom
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
+from napari_backfat.widgets.findings_window import FindingsWindow
+from napari_backfat.worklist.label_checks import Finding, check_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from napari_backfat.review.session import ReviewSession
     from napari_backfat.widgets.case_desk import CaseDesk
     from napari_backfat.widgets.export_dialog import ExportRequest, ReportRequest
     from napari_backfat.widgets.jobs import JobRunner
+
+T = TypeVar("T")
 
 
 class ExportDesk(QObject):
@@ -41,14 +47,28 @@ class ExportDesk(QObject):
         One sentence for the person.
     done(str)
         What was written.
+    slice_requested(int)
+        Working index Z of a slice in which a check found something.
+
+    Attributes
+    ----------
+    findings : FindingsWindow or None
+        What the last check found, once there was something.
     """
 
     message = Signal(str)
     done = Signal(str)
+    slice_requested = Signal(int)
 
     def __init__(self, session: ReviewSession, jobs: JobRunner, desk: CaseDesk) -> None:
         super().__init__(jobs)
         self._session, self._jobs, self._desk = session, jobs, desk
+        self.findings: FindingsWindow | None = None
+
+    @property
+    def keys(self) -> dict[str, Callable[[], object]]:
+        """Key -> action, for binding."""
+        return {"Shift-O": self.check}
 
     def export(self) -> None:
         """Ask what to export and write it."""
@@ -62,8 +82,44 @@ class ExportDesk(QObject):
         except BackfatError as error:
             self.message.emit(str(error))
             return
-        if request is not None:
-            self._start("Exporting", _export_job(self._content(), request))
+        if request is None:
+            return
+        content = self._content()
+        self._start(
+            "Checking the masks", _check_job(content), lambda f: self._go_on(f, content, request)
+        )
+
+    def check(self) -> None:
+        """Look over the masks and list what seems wrong."""
+        if self._session.case is None:
+            self.message.emit("No case is open; there is nothing to check.")
+            return
+        self._start("Checking the masks", _check_job(self._content()), self._show)
+
+    def _go_on(self, findings: list[Finding], content: Content, request: ExportRequest) -> None:
+        """Export what was checked; ask first where a finding is grave."""
+        if findings:
+            self._show(findings)
+        grave = [f for f in findings if f.grave]
+        if grave and not self._desk.dialogs.yes(
+            "Export this mask as it is?",
+            f"{grave[0].text} Whoever uses it will get wrong numbers. Export it nevertheless?",
+        ):
+            self.message.emit(f"Nothing was exported. {grave[0].text}")
+            return
+        self._start("Exporting", _export_job(content, request), self.done.emit)
+
+    def _show(self, findings: list[Finding]) -> None:
+        """List findings; a click on one shows its slice."""
+        if not findings:
+            self.done.emit("Nothing was found. That is no proof of a good mask.")
+            return
+        if self.findings is not None and isalive(self.findings):  # type: ignore[no-untyped-call]
+            self.findings.close()
+        parent = self._jobs.parent()
+        self.findings = FindingsWindow(findings, parent if isinstance(parent, QWidget) else None)
+        self.findings.slice_requested.connect(self.slice_requested)
+        self.findings.show()
 
     def report(self) -> None:
         """Ask who read the case and write the report."""
@@ -72,17 +128,25 @@ class ExportDesk(QObject):
             return
         request = self._desk.dialogs.report()
         if request is not None:
-            self._start("Writing the report", _report_job(self._content(), request))
+            self._start("Writing the report", _report_job(self._content(), request), self.done.emit)
 
     def _content(self) -> Content:
         files, _, _ = self._session.snapshot()  # brings the masks into step first
         assert self._session.case is not None  # asked before
         return content_of(self._session.case, files.provenance)
 
-    def _start(self, name: str, job: Generator[Progress, None, str]) -> None:
+    def _start(
+        self, name: str, job: Generator[Progress, None, T], then: Callable[[T], object]
+    ) -> None:
         self.message.emit("")
-        if not self._jobs.start(name, job, self.done.emit):
+        if not self._jobs.start(name, job, then):
             self.message.emit("Another job is running; try again when it has ended.")
+
+
+def _check_job(content: Content) -> Generator[Progress, None, list[Finding]]:
+    yield Progress(0.1, "Checking the masks")
+    spacing = content.scan.geometry.spacing_mm
+    return check_labels(content.muscle, content.tissue, spacing, content.levels)
 
 
 def _export_job(content: Content, request: ExportRequest) -> Generator[Progress, None, str]:

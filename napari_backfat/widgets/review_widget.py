@@ -181,6 +181,7 @@ class ReviewWidget(QWidget):
         self.autosaver.failed.connect(self.show_message)
         self.desk.message.connect(self.show_message)
         self.exports.message.connect(self.show_message)
+        self.exports.slice_requested.connect(self.spine.show_slice)
         self.risk.message.connect(self.show_message)
         self.exports.done.connect(ai.set_idle)
         self.desk.saved.connect(lambda folder: ai.set_idle(f"Saved to {folder}"))
@@ -192,6 +193,7 @@ class ReviewWidget(QWidget):
             self.looking.keys
             | self.spine.keys
             | ai.uncertain.keys
+            | self.exports.keys
             | {
                 "Control-R": self.run_ai,
                 "Control-Shift-S": self.desk.save,

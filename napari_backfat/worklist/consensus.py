@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.errors import BackfatError
+from napari_backfat.worklist.regions import disagreement_regions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _UNDECIDED = 255
 _STAPLE_ITERATIONS = 100
+_REGION = re.compile(r"region:(\d+)=([A-Za-z])")
 _CHOICE = re.compile(r"([a-z_]+)=([A-Za-z])(?::(\d+)-(\d+))?")
 
 
@@ -40,6 +42,22 @@ class Choice:
     slices: range | None = None
 
 
+@dataclass(frozen=True)
+class RegionChoice:
+    """Whose word is taken in one connected place where two readings differ.
+
+    Attributes
+    ----------
+    number : int
+        From `agreement.disagreement_regions`, from 1.
+    reading : int
+        Position of the reading, from 0.
+    """
+
+    number: int
+    reading: int
+
+
 @dataclass(frozen=True, eq=False)
 class Consensus:
     """What several readings became.
@@ -59,29 +77,34 @@ class Consensus:
     method: dict[str, object]
 
 
-def parse_choice(text: str) -> Choice:
-    """Read a choice such as ``multifidus_left=A`` or ``psoas_major_right=B:12-20``.
+def parse_choice(text: str) -> Choice | RegionChoice:
+    """Read a choice: ``multifidus_left=A``, ``psoas_major_right=B:12-20`` or ``region:7=B``.
 
     Raises
     ------
     BackfatError
         If it is none.
     """
+    region = _REGION.fullmatch(text.strip())
+    if region is not None:
+        return RegionChoice(int(region[1]), ord(region[2].upper()) - ord("A"))
     match = _CHOICE.fullmatch(text.strip())
     names = {m.name.lower(): m for m in MUSCLES}
     if match is None or match[1] not in names:
         raise BackfatError(
-            f"'{text}' is no choice; write it like multifidus_left=A, or with slices "
-            f"multifidus_left=B:3-9. Muscles: {', '.join(names)}."
+            f"'{text}' is no choice; write it like multifidus_left=A, with slices "
+            f"multifidus_left=B:3-9, or region:7=B. Muscles: {', '.join(names)}."
         )
     slices = None if match[3] is None else range(int(match[3]), int(match[4]) + 1)
     return Choice(names[match[1]], ord(match[2].upper()) - ord("A"), slices)
 
 
 def choose(
-    readings: Sequence[NDArray[np.uint8]], choices: Sequence[Choice], otherwise: int = 0
+    readings: Sequence[NDArray[np.uint8]],
+    choices: Sequence[Choice | RegionChoice],
+    otherwise: int = 0,
 ) -> Consensus:
-    """Take each muscle from one reader, in some slices from another.
+    """Take each muscle from one reader, in some slices or places from another.
 
     Where chosen muscles overlap the voxel is undecided and becomes background: neither reader
     said so.
@@ -90,19 +113,20 @@ def choose(
     ----------
     readings : sequence of ndarray, shape (Z, Y, X), uint8
         `Muscle` ids, one array per reader.
-    choices : sequence of Choice
-        Later ones overrule earlier ones.
+    choices : sequence of Choice or RegionChoice
+        Later ones overrule earlier ones; places overrule muscles. Places are those where the first
+        two readings differ, and one of these two must be named.
     otherwise : int
         Reading that muscles without a choice are taken from.
 
     Raises
     ------
     BackfatError
-        If a reading or slice does not exist.
+        If a reading, slice or place does not exist.
     """
     shape = _shape(readings)
     source = np.full((len(Muscle), shape[0]), otherwise)
-    for choice in choices:
+    for choice in (c for c in choices if isinstance(c, Choice)):
         if not 0 <= choice.reading < len(readings):
             raise BackfatError(f"There is no reading {chr(ord('A') + choice.reading)}.")
         slices = choice.slices if choice.slices is not None else range(shape[0])
@@ -119,21 +143,35 @@ def choose(
             inside = readings[source[muscle, z]][z] == muscle
             merged[z][inside] = muscle
             claims[z] += inside
-    merged[claims > 1] = Muscle.BACKGROUND
-    record = [
+    undecided = claims > 1
+    merged[undecided] = Muscle.BACKGROUND
+    places = [c for c in choices if isinstance(c, RegionChoice)]
+    if places:
+        regions, found = disagreement_regions(readings[0], readings[1])
+        for place in places:
+            if not 1 <= place.number <= len(found):
+                raise BackfatError(f"There is no region {place.number}; there are {len(found)}.")
+            if place.reading > 1:
+                raise BackfatError("A region is where A and B differ; choose A or B for it.")
+            inside = regions == place.number
+            merged[inside] = readings[place.reading][inside]
+            undecided &= ~inside
+    record: list[dict[str, object]] = [
         {
             "muscle": c.muscle.name.lower(),
             "reading": chr(ord("A") + c.reading),
             "slices": None if c.slices is None else [c.slices.start, c.slices.stop - 1],
         }
         for c in choices
+        if isinstance(c, Choice)
     ]
+    record += [{"region": p.number, "reading": chr(ord("A") + p.reading)} for p in places]
     method: dict[str, object] = {
         "method": "chosen",
         "choices": record,
         "otherwise": chr(ord("A") + otherwise),
     }
-    return Consensus(merged, int(np.count_nonzero(claims > 1)), method)
+    return Consensus(merged, int(np.count_nonzero(undecided)), method)
 
 
 def majority(readings: Sequence[NDArray[np.uint8]]) -> Consensus:

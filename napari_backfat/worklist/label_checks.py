@@ -9,11 +9,15 @@ import numpy as np
 from scipy import ndimage
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle, Side, TissueCode
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.levels import SpineRange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from napari_backfat.model.levels import SpineRange
+    from napari_backfat.io.session import OpenedCase
 
 ISLAND_ML = 0.05
 """Smaller islands are specks of a few voxels; larger ones are named too, as separate parts."""
@@ -35,12 +39,52 @@ class Finding:
         Slices (axis Z, from 0) to look at.
     text : str
         One sentence.
+    grave : bool
+        A mask with this is not to be used: it is empty, or left and right are swapped.
     """
 
     kind: str
     muscle: Muscle | None
     slices: tuple[int, ...]
     text: str
+    grave: bool = False
+
+
+def check_case(case: OpenedCase) -> list[Finding]:
+    """Check the masks of a saved case; see `check_labels`.
+
+    Raises
+    ------
+    BackfatError
+        If its levels cannot be read.
+    """
+    levels = case.files.provenance.get("levels")
+    try:
+        measured = SpineRange(**levels) if levels else None
+    except (TypeError, ValueError) as error:
+        raise BackfatError("provenance.json of the case is damaged.") from error
+    spacing = case.scan.geometry.spacing_mm
+    return check_labels(case.files.muscles, case.files.tissue, spacing, measured)
+
+
+def refuse_grave(findings: Sequence[Finding], what: str) -> None:
+    """Refuse to use a mask that has a grave finding.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        From `check_labels`.
+    what : str
+        What would be done, and how to do it nevertheless.
+
+    Raises
+    ------
+    BackfatError
+        If one of them is grave.
+    """
+    grave = [f for f in findings if f.grave]
+    if grave:
+        raise BackfatError(f"{grave[0].text} {what}")
 
 
 def check_labels(
@@ -68,7 +112,7 @@ def check_labels(
         Empty if nothing was found. That is no proof of a good mask.
     """
     if not muscles.any():
-        return [Finding("empty", None, (), "The mask holds no muscle.")]
+        return [Finding("empty", None, (), "The mask holds no muscle.", grave=True)]
     found: list[Finding] = []
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     for muscle in MUSCLES:
@@ -141,7 +185,7 @@ def _sides(muscles: NDArray[np.uint8]) -> list[Finding]:
         if wrong:
             where = tuple(wrong)
             text = f"{left.group.value.capitalize()}: left and right are swapped in {_span(where)}."
-            found.append(Finding("side", left, where, text))
+            found.append(Finding("side", left, where, text, grave=True))
     return found + _crossed(muscles, columns)
 
 

@@ -39,6 +39,7 @@ def case(tmp_path: Path) -> Path:
 def test_every_format_at_once(case: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = [w for name in ("seg", "sr", "nifti", "bids", "musclemap") for w in ("--format", name)]
+    words.append("--anyway")  # the mask is noise
     result = run("export", case, "--out", out, *words)
     assert result.exit_code == 0, result.output
     listed = {line for line in result.output.splitlines() if line.startswith(str(out))}
@@ -58,8 +59,30 @@ def test_every_format_at_once(case: Path, tmp_path: Path) -> None:
     assert run("export", case, "--out", out, *words, "--overwrite").exit_code == 0
 
 
+def test_masks_are_checked_first(tmp_path: Path) -> None:
+    dicom_pair(tmp_path / "Doe_Jane", AFFINE, SHAPE)
+    muscles = some_muscles(SHAPE)
+    session = open_dicom(tmp_path / "Doe_Jane", muscles, AFFINE)
+    assert session.case is not None
+    masks = session.case.masks
+    masks.muscle[...] = 0
+    masks.muscle[:, 5:9, :5], masks.muscle[:, 5:9, -5:] = 1, 2  # left is where right belongs
+    masks.sync()
+    masks.finish_step("brush")
+    session.save(tmp_path / "case")
+    words = (tmp_path / "case", "--out", tmp_path / "out", "--format", "nifti")
+    refused = run("export", *words)
+    assert refused.exit_code == 2
+    assert "left and right are swapped" in refused.output
+    assert "--anyway" in refused.output
+    assert not (tmp_path / "out").exists()
+    done = run("export", *words, "--anyway")
+    assert done.exit_code == 0, done.output
+    assert "Check: Multifidus: left and right are swapped" in done.output
+
+
 def test_de_identify_and_its_contradictions(case: Path, tmp_path: Path) -> None:
-    words = ("--format", "sr", "--de-identify", "--key", "a b")
+    words = ("--format", "sr", "--de-identify", "--key", "a b", "--anyway")
     result = run("export", case, "--out", tmp_path / "out", *words)
     assert result.exit_code == 0, result.output
     assert "carry the patient" not in result.output

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_backfat.export.options import Options
 from napari_backfat.export.report.write import ReportOptions
+from napari_backfat.model.anatomy import MUSCLES
 from napari_backfat.widgets.export_dialog import (
     ExportDialog,
     ExportRequest,
@@ -38,6 +39,42 @@ def test_export_writes_what_is_on_the_screen(bench: Bench, tmp_path: Path) -> No
     image = nibabel.load(tmp_path / "out" / "muscles.nii.gz")
     grid = bench.case.scan.reference.file_grid
     assert np.array_equal(np.asanyarray(image.dataobj), grid.to_file(bench.case.masks.muscle))
+
+
+def test_the_masks_are_checked_before_an_export(bench: Bench, tmp_path: Path) -> None:
+    masks, exports = bench.case.masks, bench.review.exports
+    masks.muscle[3, 1:3, 2:4] = 7  # far from the rest, and one slice empty between
+    masks.muscle[1, 1:3, 2:4] = 7
+    masks.sync()
+    bench.answers.export_request = ExportRequest(("nifti",), str(tmp_path / "out"), Options())
+    bench.click_button(bench.review.case_panel.export)
+    wait_for(lambda: (tmp_path / "out" / "muscles.nii.gz").exists() and idle(bench), 60)
+    window = exports.findings
+    assert window is not None
+    assert window.isVisible()
+    row = next(i for i, f in enumerate(window.findings) if f.slices)
+    places = window.findings[row].slices
+    for z in (*places, places[0]):
+        bench.viewer.dims.current_step = (0 if z else 2, 0, 0)
+        window.table.cellClicked.emit(row, 0)
+        assert bench.viewer.dims.current_step[0] == z
+    window.close()
+
+    before = masks.muscle.copy()
+    for muscle in MUSCLES:
+        masks.muscle[before == muscle] = muscle.mirrored
+    masks.sync()
+    bench.answers.yes_to_all = False
+    bench.answers.export_request = ExportRequest(("nifti",), str(tmp_path / "no"), Options())
+    bench.click_button(bench.review.case_panel.export)
+    wait_for(lambda: "Nothing was exported" in bench.review.message.text() and idle(bench), 60)
+    assert not (tmp_path / "no").exists()
+    assert exports.findings is not None
+    assert exports.findings.findings[0].grave
+    bench.answers.yes_to_all = True
+    bench.click_button(bench.review.case_panel.export)
+    wait_for(lambda: (tmp_path / "no" / "muscles.nii.gz").exists() and idle(bench), 60)
+    exports.findings.close()
 
 
 def test_report_and_its_problems_reach_the_person(bench: Bench, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from napari_backfat.worklist.consensus import (
     tissue_for,
 )
 from napari_backfat.worklist.icc import differences, icc
-from napari_backfat.worklist.label_checks import check_labels
+from napari_backfat.worklist.label_checks import check_labels, refuse_grave
+from napari_backfat.worklist.regions import disagreement_regions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -145,6 +146,39 @@ def test_choosing_by_muscle_and_by_slices() -> None:
             choose([a, b], [parse_choice(text)])
 
 
+def test_choosing_place_by_place() -> None:
+    a, b = two_readings()
+    b = b.copy()
+    b[0, 0, 0] = 7  # a speck that only B has
+    regions, found = disagreement_regions(a, b)
+    assert np.array_equal(regions > 0, a != b)
+    assert [r.number for r in found] == list(range(1, len(found) + 1))
+    assert [r.voxels for r in found] == sorted((r.voxels for r in found), reverse=True)
+    for region in found:
+        inside = regions == region.number
+        assert inside.sum() == region.voxels
+        assert inside[region.z, region.y, region.x]
+        assert {Muscle[region.first.upper()]} == set(a[inside])
+        assert {Muscle[region.second.upper()]} == set(b[inside])
+    speck = found[-1]
+    assert (speck.first, speck.second, speck.first_slice) == (
+        "background",
+        "quadratus_lumborum_left",
+        0,
+    )
+    made = choose([a, b], [parse_choice(f"region:{speck.number}=B")])
+    assert made.muscles[0, 0, 0] == 7
+    assert np.array_equal(made.muscles[regions != speck.number], a[regions != speck.number])
+    everything = choose([a, b], [parse_choice(f"region:{r.number}=B") for r in found])
+    assert np.array_equal(everything.muscles, b)
+    assert everything.undecided == 0
+    assert made.method["choices"] == [{"region": speck.number, "reading": "B"}]
+    with pytest.raises(BackfatError, match="no region 99"):
+        choose([a, b], [parse_choice("region:99=A")])
+    with pytest.raises(BackfatError, match="choose A or B"):
+        choose([a, b, a], [parse_choice("region:1=C")])
+
+
 def test_majority_and_staple() -> None:
     a, b = two_readings()
     two = majority([a, b])
@@ -205,6 +239,9 @@ def test_each_fault_is_found_where_it_is() -> None:
     swapped = good.copy()
     swapped[1] = swapped[1, :, ::-1]
     assert ("side", left, (1,)) in kinds(swapped)
+    with pytest.raises(BackfatError, match=r"swapped in slice 1\. Stop"):
+        refuse_grave(check_labels(swapped, None, SPACING), "Stop.")
+    refuse_grave(check_labels(island, None, SPACING), "Stop.")  # worth a look, no reason to stop
     crossed = good.copy()
     crossed[2, 5, 1:3] = left
     assert ("side", left, (2,)) in kinds(crossed)
@@ -212,6 +249,7 @@ def test_each_fault_is_found_where_it_is() -> None:
     tissue[1, 8, 8] = TissueCode.FAT
     assert kinds(good, tissue) == {("tissue outside", None, (1,))}
     assert kinds(np.zeros_like(good)) == {("empty", None, ())}
+    assert check_labels(np.zeros_like(good), None, SPACING)[0].grave
     levels = SpineRange("L1", "L2", 0, 3)
     late = good.copy()
     late[0] = 0
