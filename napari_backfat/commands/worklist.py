@@ -252,6 +252,7 @@ def analyse(
         "auto", "cpu", "cuda" or "mps".
     """
     from napari_backfat.model.volume import Contrast
+    from napari_backfat.review.saved_tables import full_save_job
     from napari_backfat.review.session import ReviewSession
 
     session = ReviewSession()
@@ -264,7 +265,7 @@ def analyse(
     session.accept_loaded((yield from job))
     session.accept_segmentation((yield from session.segment_job(backend, device)))
     session.include_mask_error()
-    yield from session.save_job(target, session.snapshot())
+    yield from full_save_job(session, target)
 
 
 def _text(entry: Entry) -> str:

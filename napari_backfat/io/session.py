@@ -87,6 +87,8 @@ class CaseFiles:
         Lifestyle, psychological and biomechanical factors; empty if none were recorded.
     journal : sequence of Record, or bytes
         Every edit: records to save, or the file as it was read; empty if there is none.
+    tables : mapping of str to bytes
+        Tables for other programs, by file name; written, never read.
     """
 
     muscles: NDArray[np.uint8]
@@ -101,6 +103,7 @@ class CaseFiles:
     fat_muscles: NDArray[np.uint8] | None = None
     context: dict[str, Any] = field(default_factory=dict)
     journal: Sequence[Record] | bytes = b""
+    tables: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +144,9 @@ def save_case(folder: str | Path, files: CaseFiles, scan: Scan) -> Path:
         an AI result ``ai_muscles.nii.gz`` and ``ai_tissue.nii.gz``, where a fat method depends on
         the muscles it was applied to ``fat_muscles.nii.gz``, where a person exchanged
         water and fat ``exchanged.nii.gz``, a ``.json`` beside each mask,
-        ``measurements.csv``, ``risk.json``, ``patient.json``, with personal context
-        ``context.json``, ``provenance.json`` and ``case.json``, the manifest with the hash of every
-        file.
+        ``measurements.csv``, the given tables, ``risk.json``, ``patient.json``, with personal
+        context ``context.json``, ``provenance.json`` and ``case.json``, the manifest with the hash
+        of every file.
 
     Raises
     ------
@@ -166,6 +169,8 @@ def save_case(folder: str | Path, files: CaseFiles, scan: Scan) -> Path:
             save.write(f"{name}.nii.gz", functools.partial(_stream, array, grid))
             save.write(f"{name}.json", sidecar(_MASKS[name][1]))
         save.write("measurements.csv", csv_bytes(files.measurements))
+        for name, content in files.tables.items():
+            save.write(name, content)
         save.write("risk.json", json_bytes(files.risk))
         save.write("patient.json", json_bytes(files.patient))
         if files.context:

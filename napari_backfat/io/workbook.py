@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,10 +27,23 @@ def workbook_bytes(document: TableDocument) -> bytes:
     bytes
         Sheets: "Table" (one row per level, muscle and side, one column per measure), "Tidy" (one
         row per value, with unit, SD, coverage and note), "Methods".
+
+    Raises
+    ------
+    OSError
+        If the system's folder for temporary files, in which sheets grow, cannot be written.
     """
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)
+    try:
+        return _written(book, document)
+    except OSError:
+        _give_up(book)
+        raise
+
+
+def _written(book: Any, document: TableDocument) -> bytes:
     book.properties.title = "napari-backfat tables"
     book.properties.creator = document.program
     _sheet(book, "Table", *_wide(document))
@@ -40,6 +54,16 @@ def workbook_bytes(document: TableDocument) -> bytes:
     stream = io.BytesIO()
     book.save(stream)
     return stream.getvalue()
+
+
+def _give_up(book: Any) -> None:
+    """End half-written sheets now: forgotten ones would complain when they are collected."""
+    for sheet in book.worksheets:
+        writer = getattr(sheet, "_writer", None)
+        for part in (getattr(sheet, "_rows", None), getattr(writer, "xf", None)):
+            if part is not None:
+                with suppress(Exception):
+                    part.close()
 
 
 def _wide(document: TableDocument) -> tuple[list[str], list[list[Any]]]:

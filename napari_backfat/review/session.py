@@ -21,6 +21,7 @@ from napari_backfat.review.live import Live
 from napari_backfat.review.measurement_error import mask_error_job
 from napari_backfat.review.records import package_versions, risk_record
 from napari_backfat.review.restore import ai_result, case_of, now
+from napari_backfat.review.saved_tables import full_save_job
 from napari_backfat.risk.model import DEFAULT_MODEL, MODELS
 from napari_backfat.segment.backend import DEFAULT_BACKEND
 from napari_backfat.segment.devices import resolve_device
@@ -311,9 +312,8 @@ class ReviewSession:
 
     def include_mask_error(self) -> None:
         """Take the uncertainty of the masks into the intervals now, and wait for it."""
-        errors = run_to_end(mask_error_job(self._require_case()))
         assert self._live is not None
-        self._live.set_errors(errors)
+        self._live.set_errors(run_to_end(mask_error_job(self._require_case())))
 
     # ------------------------------------------------------------------ save
 
@@ -323,8 +323,7 @@ class ReviewSession:
         masks = case.masks
         masks.sync()
         measurement, journal = case.measurement, self.journal
-        assert measurement is not None  # Live sets it before anyone can save
-        assert journal is not None
+        assert measurement is not None is not journal  # set before anyone can save
         files = CaseFiles(
             muscles=masks.muscle.copy(),
             tissue=masks.tissue.copy(),
@@ -358,8 +357,8 @@ class ReviewSession:
         case.saved = case.revision == saved[1]
 
     def save(self, folder: str | Path) -> None:
-        """Save now and wait for it."""
-        self.accept_saved(run_to_end(self.save_job(folder, self.snapshot())))
+        """Save now, with the tables, and wait for it."""
+        self.accept_saved(run_to_end(full_save_job(self, folder)))
 
     def _provenance_now(self, case: Case) -> dict[str, Any]:
         masks = case.masks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,7 @@ def table_request(
     by: RegionKind = RegionKind.LEVEL,
     slab_mm: float = DISC_SLAB_MM,
     levels: VertebralLevels | None = None,
+    copies: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None,
 ) -> TableRequest:
     """Copy what a table needs; to be called on the main thread.
 
@@ -103,6 +105,8 @@ def table_request(
         Thickness of disc-centred slabs.
     levels : VertebralLevels, optional
         Default: those of the case.
+    copies : two of ndarray, shape (Z, Y, X), uint8, optional
+        Muscles and tissue, copied just now from masks in step; else they are copied here.
 
     Raises
     ------
@@ -117,7 +121,12 @@ def table_request(
             "table by slice."
         )
     masks = case.masks
-    masks.sync()
+    if copies is None:
+        masks.sync()
+        copies = masks.muscle.copy(), masks.tissue.copy()
+        counts = masks.recount()
+    else:
+        counts = copy.deepcopy(masks.ledger)
     ai = case.ai
     origin = "painted or read from a file"
     if ai is not None:
@@ -135,7 +144,6 @@ def table_request(
         "segmentation": origin,
         "edits": masks.edits,
     }
-    counts = masks.recount()
     measurement = quantify(
         counts,
         masks.geometry,
@@ -146,8 +154,7 @@ def table_request(
     return TableRequest(
         by,
         slab_mm,
-        masks.muscle.copy(),
-        masks.tissue.copy(),
+        *copies,
         counts,
         measurement,
         masks.fat_map,

@@ -18,6 +18,7 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
 from napari_backfat.review.autosave import find_recovery, put_aside
 from napari_backfat.review.preview import preview_job
+from napari_backfat.review.saved_tables import full_save_job
 from napari_backfat.review.session import Loaded, ReviewSession
 from napari_backfat.widgets.role_question import ask_for_roles, with_roles
 
@@ -306,7 +307,7 @@ class CaseDesk(QObject):
     def _save_to(self, folder: str | None) -> None:
         if not folder:
             return
-        saving = self.session.save_job(folder, self.session.snapshot())
+        saving = full_save_job(self.session, folder)  # copies the case now
 
         def job() -> Generator[Progress, None, tuple[str, int] | Question]:
             try:
