@@ -3,6 +3,8 @@
 The case has 512 x 512 x 400 voxels. The canvas, both linked planes, the table, the risk card and
 the plots are seen at once. Mouse events go to the canvas itself, as from a person; an event's time
 runs until all that it set off in the event loop is done, the drawing of canvas and panels included.
+It is given by the clock and as the thread's own computing time, which a busy machine does not
+lengthen; what the graphics driver does in other threads is in the clock's time alone.
 
 """
 
@@ -39,7 +41,7 @@ _NO_KEY = Qt.KeyboardModifier.NoModifier
 
 
 class _Clock:
-    """Adds up the time that some methods take; calls inside each other count once."""
+    """Adds up the computing time that some methods take; calls inside each other count once."""
 
     def __init__(self) -> None:
         self.spent = 0.0
@@ -52,13 +54,13 @@ class _Clock:
         @functools.wraps(original)
         def timed(*args: Any, **kwargs: Any) -> Any:
             self._depth += 1
-            began = time.perf_counter()
+            began = time.thread_time()
             try:
                 return original(*args, **kwargs)
             finally:
                 self._depth -= 1
                 if not self._depth:
-                    self.spent += 1000 * (time.perf_counter() - began)
+                    self.spent += 1000 * (time.thread_time() - began)
 
         setattr(owner, name, timed)
         return lambda: setattr(owner, name, original)
@@ -117,7 +119,7 @@ def _paint(
     assert all(seen), f"not every panel is in sight: {seen}"
     rng = np.random.default_rng(2)
     whole: list[float] = []
-    handled: list[float] = []
+    own: list[float] = []
     linked: list[float] = []
     began = time.perf_counter()
     for number in range(_STROKES):
@@ -129,10 +131,10 @@ def _paint(
         for _ in range(_MOVES):
             at += QPoint(int(rng.integers(-2, 5)), int(rng.integers(-2, 3)))
             clock.spent = 0.0
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.thread_time()
             _move(canvas, at)
-            handled.append(1000 * (time.perf_counter() - start))
             application.processEvents()
+            own.append(1000 * (time.thread_time() - busy))
             whole.append(1000 * (time.perf_counter() - start))
             linked.append(clock.spent)
         QTest.mouseRelease(canvas, _LEFT, _NO_KEY, at)
@@ -146,7 +148,7 @@ def _paint(
     yield compared(
         f"{text}, brush event to all drawn, 95th percentile", p95, "ms", "goal", _GOAL_MS
     )
-    yield compared(f"{text}, brush event alone, median", median(handled), "ms", "goal", _GOAL_MS)
+    yield compared(f"{text}, own computing time, median", median(own), "ms", "goal", _GOAL_MS)
     yield Record(
         f"{text}, pictures of the canvas per second while painting", drawn[0] / seconds, "/s"
     )
@@ -166,9 +168,9 @@ def _reslice(application: Any, review: ReviewWidget) -> Iterator[Record]:
     for number in range(20):
         views._drawn = None
         views._point = [200, 200 + 5 * number, 150 + 7 * number]
-        start = time.perf_counter()
+        start = time.thread_time()
         views._draw()
-        times.append(1000 * (time.perf_counter() - start))
+        times.append(1000 * (time.thread_time() - start))
         application.processEvents()
     yield Record("512 x 512 x 400, both linked planes cut anew, median", median(times), "ms")
 

@@ -99,7 +99,8 @@ class ReadingLayers:
         own = (self._layers.muscle, self._layers.tissue)
         if not shown:
             assert self._was is not None
-            was, self._was = self._was, None
+            was: tuple[bool, bool] = self._was
+            self._was = None
             for layer in self.swapped or ():
                 if layer in self._viewer.layers:
                     layer.visible = False
@@ -113,11 +114,12 @@ class ReadingLayers:
         if gone:
             self._make_swapped(self.reading)
         assert self.swapped is not None
-        self._was = bool(own[0].visible), bool(own[1].visible)
+        now = bool(own[0].visible), bool(own[1].visible)
+        self._was = now
         # Seen even if the present masks are hidden: it was asked for.
-        visible = self._was if any(self._was) else (True, True)
+        wanted = now if any(now) else (True, True)
         self._layers.shown_masks = self.swapped
-        for layer, theirs, shows in zip(own, self.swapped, visible, strict=True):
+        for layer, theirs, shows in zip(own, self.swapped, wanted, strict=True):
             theirs.opacity = layer.opacity
             theirs.contour = layer.contour
             theirs.visible = shows
@@ -166,7 +168,7 @@ class ReadingLayers:
             colors: dict[int | None, Any] = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0)}
             values = np.zeros(self._masks.geometry.shape, np.uint8)
             name = f"Differences from {self.reading.name}"
-            self.map = self._add(values, name, colors | DIFFERENCE_HEX)
+            self.map = self._add(values, name, {**colors, **DIFFERENCE_HEX})
             self.map.opacity = 0.8
         self._freshen()
         self.map.visible = True
@@ -194,9 +196,9 @@ class ReadingLayers:
             wanted = wanted[wanted == z]
         if wanted.size == 0:
             return
-        for z in wanted:
-            cut = (slice(z, z + 1), slice(None), slice(None))
-            self.map.data[z] = difference(self._masks, self.reading, cut)[0]
+        for index in wanted.tolist():
+            cut = (slice(index, index + 1), slice(None), slice(None))
+            self.map.data[index] = difference(self._masks, self.reading, cut)[0]
         self._dirty[wanted] = False
         self.map.refresh(extent=False, thumbnail=False, highlight=False)
 

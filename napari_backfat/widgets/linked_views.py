@@ -228,7 +228,7 @@ class LinkedViews(QWidget):
     def _hidden(self) -> int:
         """Axis of (Z, Y, X) across the canvas."""
         dims = self._viewer.dims
-        return int(dims.order[-3]) - (dims.ndim - 3)
+        return int(dims.order[-3]) - (int(dims.ndim) - 3)
 
     def _on_order(self, _: Any = None) -> None:
         """Show the two planes that the canvas does not show."""

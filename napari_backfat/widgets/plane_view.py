@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QPen
@@ -81,7 +81,8 @@ class PlaneView(QWidget):
             self._image = None
         else:
             rows, columns = rgb.shape[:2]
-            self._image = QImage(rgb.data, columns, rows, 3 * columns, QImage.Format.Format_RGB888)
+            memory: Any = rgb.data
+            self._image = QImage(memory, columns, rows, 3 * columns, QImage.Format.Format_RGB888)
             self._part = part or (0, 0, rows, columns)
         self._spacing = spacing_mm
         self.update()

@@ -32,7 +32,6 @@ class StripHeight(QObject):
     def __init__(self, panel: QWidget) -> None:
         super().__init__(panel)
         self._panel = panel
-        self._window: QMainWindow | None = None
         self._theirs = False
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
@@ -46,30 +45,31 @@ class StripHeight(QObject):
             return False
         if watched is self._panel and event.type() == QEvent.Type.Show:
             self._watch()
-        elif event.type() == QEvent.Type.Resize and watched in (self._panel, self._window):
+        elif event.type() == QEvent.Type.Resize:
             if watched is self._panel and QApplication.mouseButtons() & Qt.MouseButton.LeftButton:
                 self._theirs = True
             self._rest.start()
         return False
 
     def _watch(self) -> None:
-        window = self._panel.window()
-        dock = dock_of(self._panel)
-        main = dock.parent() if dock is not None else window
-        if isinstance(main, QMainWindow) and main is not self._window:
-            if self._window is not None:
-                self._window.removeEventFilter(self)
-            self._window = main
-            main.installEventFilter(self)
+        window = self._main_window()
+        if window is not None:
+            window.installEventFilter(self)  # again, if it is the same: Qt keeps one
             self._rest.start()
 
-    def _fit(self) -> None:
+    def _main_window(self) -> QMainWindow | None:
+        """Look for it each time: a reference would keep it from being deleted."""
         dock = dock_of(self._panel)
-        if self._theirs or self._window is None or dock is None or dock.isFloating():
+        window = dock.parent() if dock is not None else None
+        return window if isinstance(window, QMainWindow) else None
+
+    def _fit(self) -> None:
+        dock, window = dock_of(self._panel), self._main_window()
+        if self._theirs or window is None or dock is None or dock.isFloating():
             return
         if not self._panel.isVisible():
             return
         frame = dock.height() - self._panel.height()
-        wanted = min(self._panel.sizeHint().height(), round(_SHARE * self._window.height()))
+        wanted = min(self._panel.sizeHint().height(), round(_SHARE * window.height()))
         if abs(self._panel.height() - wanted) > _SLACK_PX:
-            self._window.resizeDocks([dock], [wanted + frame], Qt.Orientation.Vertical)
+            window.resizeDocks([dock], [wanted + frame], Qt.Orientation.Vertical)

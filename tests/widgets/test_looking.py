@@ -148,7 +148,7 @@ def test_strokes_appear_in_the_other_planes(bench: Bench) -> None:
     bench.key(Qt.Key.Key_B)
     bench.key(Qt.Key.Key_H, _SHIFT)
     bench.key(Qt.Key.Key_H, _SHIFT)  # areas
-    bench.stroke((8, 10), (8, 16))
+    bench.stroke((8, 10), (8, 12), (8, 14), (8, 16))
     z = bench.viewer.dims.current_step[0]
     assert bench.case.masks.muscle[z, 8, 13] == _MUSCLE
     assert views.point == (z, 8, 16)
@@ -157,7 +157,8 @@ def test_strokes_appear_in_the_other_planes(bench: Bench) -> None:
     color = 255 * np.array(muscle_rgb(_MUSCLE))
     assert np.corrcoef(before, color)[0, 1] > 0.9
     bench.press(8, 20)
-    bench.move(8, 30)  # seen before the button is let go
+    for column in (22, 24, 26, 28, 30):  # seen before the button is let go
+        bench.move(8, column)
     wait_for(lambda: np.corrcoef(views._pictures[0].rgb[z, 26], color)[0, 1] > 0.9)
     bench.release(8, 30)
     bench.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -242,6 +243,7 @@ def test_contrast_by_key_list_and_right_button(bench: Bench) -> None:
     QTest.mousePress(bench.canvas, _RIGHT, Qt.KeyboardModifier.NoModifier, start)
     for step in range(1, 6):
         send_move(bench.canvas, QPointF(start + QPoint(20 * step, 0)), _RIGHT)
+        settle(0.05)  # moves in quick succession are dropped
     end = start + QPoint(100, 0)
     QTest.mouseRelease(bench.canvas, _RIGHT, Qt.KeyboardModifier.NoModifier, end)
     now = water.contrast_limits
