@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -47,7 +47,7 @@ AXIAL_AFFINE = affine((0, 1, 2), (-2.0, -2.0, 5.0), AXIAL)
 SAGITTAL_AFFINE = affine((1, 2, 0), (-1.2, -1.2, -6.0), SAGITTAL, (4.0, -3.0, 6.0))
 
 
-def save_dicom(folder: Path, size: tuple[int, int, int], place: np.ndarray, **tags: object) -> Path:
+def save_dicom(folder: Path, size: tuple[int, int, int], place: np.ndarray, **tags: Any) -> Path:
     folder.mkdir()
     return dicoms.save(folder, dicoms.classic(dicoms.stored_voxels(size), place, **tags))
 

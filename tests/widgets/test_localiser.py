@@ -98,7 +98,9 @@ def test_lines_of_the_window_and_slices_are_followed(bench: Bench, tmp_path: Pat
     mouse(view, QEvent.Type.MouseButtonPress, x0 + 0.7 * (x1 - x0), y0 + 0.7 * (y1 - y0))
     mouse(view, QEvent.Type.MouseButtonRelease, x0 + 0.7 * (x1 - x0), y0 + 0.7 * (y1 - y0))
     assert bench.viewer.dims.current_step[0] == 4
-    assert bench.case.vertebrae.discs == (1.25,), "a click beside the lines moves none"
+    shifted = bench.case.vertebrae
+    assert shifted is not None
+    assert shifted.discs == (1.25,), "a click beside the lines moves none"
     bench.review.session.close()
     assert bench.review.localiser.view is None
 
