@@ -161,6 +161,10 @@ def _is_over(used_s: float, child: int, state: NDArray[np.float64]) -> bool:
     ----------
     used_s : float
         Processor time of the worker when the input had taken `LONGEST_S` by the wall clock.
+    child : int
+        The worker.
+    state : ndarray, shape (8,), float64
+        What it shares.
     """
     waited = time.monotonic() - state[_STARTED]
     return _cpu_s(child) - used_s > LONGEST_S or waited > 60 * LONGEST_S

@@ -85,9 +85,9 @@ def find_recovery(scan: Scan) -> Recovery | None:
     """
     found: list[tuple[Recovery, Record | None]] = []
     for folder in work_folders(scan):
-        recovery = _recovery_in(folder)
-        if recovery is not None:
-            found.append(recovery)
+        work = _recovery_in(folder)
+        if work is not None:
+            found.append(work)
     best: list[tuple[Recovery, Record | None]] = []
     for recovery, start in sorted(found, key=lambda f: (f[0].edits, f[0].saved), reverse=True):
         same = next((n for n, (_, s) in enumerate(best) if s is not None and s == start), None)

@@ -198,7 +198,7 @@ def test_every_write_of_the_safety_copy_fails_in_turn(
 def test_no_place_at_all_is_said_and_the_first_that_returns_is_used(
     tmp_path: Path, paths: list[Path]
 ) -> None:
-    everywhere = tmp_path / "recovery", tmp_path / "temporary", tmp_path / "case"
+    everywhere = tmp_path / "recovery", second_root(), tmp_path / "case"
     with faulty_disk(*everywhere, at=1, lasts=True):
         window = Window(paths)
         window.edit(1)
