@@ -30,7 +30,7 @@ def workbook_bytes(document: TableDocument) -> bytes:
 
     Raises
     ------
-    OSError
+    OSError, lxml.etree.LxmlError
         If the system's folder for temporary files, in which sheets grow, cannot be written.
     """
     from openpyxl import Workbook
@@ -38,7 +38,7 @@ def workbook_bytes(document: TableDocument) -> bytes:
     book = Workbook(write_only=True)
     try:
         return _written(book, document)
-    except OSError:
+    except Exception:  # of the system, or lxml's own for a full disk
         _give_up(book)
         raise
 

@@ -73,7 +73,7 @@ def _save(
         except BackfatError:  # no level lies within the scan
             continue
         # A workbook goes through a temporary file, and its format knows no year before 1980.
-        except (ArithmeticError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the case itself is saved
             _log.error("the tables could not be made", exc_info=error)
             continue
         made = dict(zip(TABLES, contents, strict=True))
