@@ -229,6 +229,7 @@ class ReviewWidget(QWidget):
         self.case_panel.set_scan(case.scan)
         self.reader.attach()
         self.patient_panel.set_patient(case.patient)
+        self.patient_panel.set_offer(case.scan.person)
         self.levels_panel.set_slice_count(case.scan.geometry.shape[0])
         self.levels_panel.set_levels(case.levels)
         self.live.set_case(case)
