@@ -126,8 +126,7 @@ class Tour(QObject):
         self._clear_frames()
         self.index = None
         if self.card is not None and isalive(self.card):  # type: ignore[no-untyped-call]
-            self.card.hide()
-            self.card.deleteLater()
+            _take_away(self.card)
         self.card = None
 
     def _show(self, index: int) -> None:
@@ -225,8 +224,7 @@ class Tour(QObject):
     def _clear_frames(self) -> None:
         for frame in self.frames:
             if isalive(frame):  # type: ignore[no-untyped-call]
-                frame.hide()
-                frame.deleteLater()
+                _take_away(frame)
         self.frames = []
 
 
@@ -240,3 +238,10 @@ def bring_into_sight(widget: QWidget) -> None:
             parent.show()
             parent.raise_()
         parent = parent.parentWidget()
+
+
+def _take_away(widget: QWidget) -> None:
+    """Delete a widget soon, and part it from its window at once, which may be closing."""
+    widget.hide()
+    widget.setParent(None)
+    widget.deleteLater()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from scripts.manual.window import settings_elsewhere
 
-LIMIT_S = 1200  # then the process is ended, with exit code 1
+LIMIT_S = 2400  # then the process is ended, with exit code 1
 PARTS = ("manual", "panels")
 
 

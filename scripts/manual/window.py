@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.anatomy import Muscle
     from napari_backfat.widgets.review_widget import ReviewWidget
 
-PATIENCE_S = 240.0  # the AI on a busy machine
+PATIENCE_S = 900.0  # the AI on a busy machine
 
 
 def settings_elsewhere(folder: Path) -> None:
