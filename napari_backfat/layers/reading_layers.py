@@ -168,7 +168,9 @@ class ReadingLayers:
             colors: dict[int | None, Any] = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0)}
             values = np.zeros(self._masks.geometry.shape, np.uint8)
             name = f"Differences from {self.reading.name}"
-            self.map = self._add(values, name, {**colors, **DIFFERENCE_HEX})
+            for value, color in DIFFERENCE_HEX.items():
+                colors[value] = color
+            self.map = self._add(values, name, colors)
             self.map.opacity = 0.8
         self._freshen()
         self.map.visible = True

@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject
 
 from napari_backfat.widgets.compare_control import CompareControl
 from napari_backfat.widgets.linked_dock import LinkedDock
+from napari_backfat.widgets.take_desk import TakeDesk
 from napari_backfat.widgets.views import Views
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Looking(QObject):
         The other two planes.
     compare : CompareControl
         The AI's masks or another reader's.
+    take : TakeDesk
+        Takes over what these say.
     """
 
     def __init__(
@@ -64,20 +67,23 @@ class Looking(QObject):
         self.views = Views(viewer, panel)
         self.linked = LinkedDock(viewer, panel)
         self.compare = CompareControl(viewer, panel.compare, jobs, ask_folder, schedule, tell)
+        self.take = TakeDesk(viewer, self.compare, tell)
 
     @property
     def keys(self) -> dict[str, Callable[[], Any] | Hold]:
         """Key -> action, for binding."""
-        return self.views.keys | self.linked.keys | self.compare.keys
+        return self.views.keys | self.linked.keys | self.compare.keys | self.take.keys
 
     def attach(self, case: Case, layers: CaseLayers) -> None:
         """Show this case."""
         self.views.attach(layers)
         self.compare.attach(case, layers)
+        self.take.attach(case, layers)
         self.linked.attach(case, layers)
 
     def detach(self) -> None:
         """Let go of the case."""
         self.linked.detach()
+        self.take.detach()
         self.compare.detach()
         self.views.detach()

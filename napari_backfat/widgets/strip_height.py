@@ -46,9 +46,10 @@ class StripHeight(QObject):
         if watched is self._panel and event.type() == QEvent.Type.Show:
             self._watch()
         elif event.type() == QEvent.Type.Resize:
-            if watched is self._panel and QApplication.mouseButtons() & Qt.MouseButton.LeftButton:
+            if watched is not self._panel:
+                self._rest.start()
+            elif QApplication.mouseButtons() & Qt.MouseButton.LeftButton:
                 self._theirs = True
-            self._rest.start()
         return False
 
     def _watch(self) -> None:

@@ -151,6 +151,8 @@ class Tools(QObject):
             self._panel.set_threshold(self._case.masks.threshold)
             self._show_rule()
             self.update_history()
+            # A step is named after its change was announced.
+            self._later("history", 0, self.update_history)
 
     def _show_rule(self) -> None:
         if self._case is None:
