@@ -4,7 +4,8 @@ Run as ``python -m benchmarks.correction``; it prints the table of ``docs/correc
 is one press-drag-release, or one key that changes the masks. The person is an oracle with a steady
 hand in both cases: a brush stroke covers, with one width, everything wrong in one connected place
 of one slice that a disc of this width can reach without spoiling anything; widths are tried from
-24 to 1 mm, so a stroke never needs a second try.
+24 to 1 mm, so a stroke never needs a second try. In both sessions only muscles whose Dice is not
+good enough yet are worked on.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -28,11 +29,11 @@ from napari_backfat.edit.patch import tight_box, wider
 from napari_backfat.io.sample import sample_paths
 from napari_backfat.layers.case_layers import CaseLayers
 from napari_backfat.model.anatomy import MUSCLES, Muscle
-from napari_backfat.review.ai_here import take_ai
+from napari_backfat.review.ai_here import SPREAD
 from napari_backfat.review.edits import Edits, Extent, Reach
-from napari_backfat.review.session import ReviewSession, Segmented, run_to_end
+from napari_backfat.review.session import ReviewSession, run_to_end
+from napari_backfat.review.spread import spreading
 from napari_backfat.review.stroke import Brush
-from napari_backfat.segment.backend import Segmentation
 from tests.shared_data import real_dixon_case
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.case import Case
 
 GOAL = 0.98
+_KEYS_MM = 24.0
 _WIDTHS_MM = (24.0, 16.0, 10.0, 6.0, 4.0, 2.5, 1.0)
 _PIXELS = (19, 13, 9, 7, 5, 3, 1)  # napari's brush has whole pixels
 
@@ -99,10 +101,13 @@ class Oracle:
             self._depths[z, label] = ndimage.distance_transform_edt(where, sampling=self._plane)
         return self._depths[z, label]
 
-    def best(self, plane: NDArray[np.uint8], z: int) -> tuple[int, int, float, object] | None:
-        """Return (gain, label, width, centres) of the most useful stroke of a slice."""
+    def best(
+        self, plane: NDArray[np.uint8], z: int, lacking: NDArray[np.bool_]
+    ) -> tuple[int, int, float, object] | None:
+        """Return (gain, label, width, centres) of the most useful stroke for lacking muscles."""
         true = self.true[z, self._rows, self._columns]
-        wrong = plane[self._rows, self._columns] != true
+        found_here = plane[self._rows, self._columns]
+        wrong = (found_here != true) & (lacking[true] | lacking[found_here])
         found: tuple[int, int, float, object] | None = None
         for label in np.unique(true[wrong]):
             everything = wrong & (true == label)
@@ -142,9 +147,13 @@ class Oracle:
     ) -> None:
         """Paint until every muscle's Dice is above the goal."""
         chosen = range(len(self.true))
-        plans = {z: self.best(muscle[z], z) for z in chosen}
         score = Score(muscle, self.true)
+        lacking = np.zeros(0, bool)
+        plans: dict[int, tuple[int, int, float, object] | None] = {}
         while score.worst <= GOAL:
+            if not np.array_equal(score.lacking, lacking):
+                lacking = score.lacking
+                plans = {z: self.best(muscle[z], z, lacking) for z in chosen}
             z = max(chosen, key=lambda c: plans[c][0] if plans[c] else 0)  # type: ignore[index]
             plan = plans[z]
             if plan is None:
@@ -153,8 +162,8 @@ class Oracle:
             self._paint(z, plan[3], plan[1], plan[2])  # type: ignore[arg-type]
             tally.add(name)
             assert int((muscle[z] != self.true[z]).sum()) < before, "a stroke that helped nothing"
-            plans[z] = self.best(muscle[z], z)
             score.look_again(muscle, z)
+            plans[z] = self.best(muscle[z], z, lacking)
 
 
 class Score:
@@ -177,11 +186,24 @@ class Score:
         )
 
     @property
+    def _dice(self) -> NDArray[np.float64]:
+        """Dice by label; 1 for background and for what is not in the true map."""
+        both, found, true = self._counts.sum(axis=0)
+        dice = np.ones(9)
+        there = true > 0
+        there[0] = False
+        dice[there] = 2 * both[there] / (found[there] + true[there])
+        return dice
+
+    @property
+    def lacking(self) -> NDArray[np.bool_]:
+        """Return which labels are not good enough yet."""
+        return np.asarray(self._dice <= GOAL)
+
+    @property
     def worst(self) -> float:
         """Return the lowest Dice of the muscles that are in the true map."""
-        both, found, true = self._counts.sum(axis=0)[:, 1:]
-        there = true > 0
-        return float((2 * both[there] / (found[there] + true[there])).min())
+        return float(self._dice.min())
 
 
 def worst_dice(found: NDArray[np.uint8], true: NDArray[np.uint8]) -> float:
@@ -242,22 +264,37 @@ def session_of_mistakes(case: Case, true: NDArray[np.uint8]) -> Tally:
     solid = Reach(0, depth - 1, False)
     z = np.flatnonzero((true == 3).any(axis=(1, 2)) & (true == 1).any(axis=(1, 2)))
     middle = int(z[len(z) // 2])
-    began = time.perf_counter()
-    edits.remove_islands(MUSCLES, 3.0, solid)
-    tally.add("islands", keys=0)
-    edits.fill_holes(MUSCLES, everywhere)
-    tally.add("holes")
-    edits.resize(Muscle.ERECTOR_SPINAE_RIGHT, 3.0, everywhere)
-    tally.add("grow", keys=1)
-    for muscle in (Muscle.ERECTOR_SPINAE_LEFT, Muscle.MULTIFIDUS_RIGHT):
+    drawn = middle - 7  # the middle of the seven slices
+    line = _true_border(true[drawn])
+
+    def gap(muscle: Muscle) -> None:
         patch = edits.interpolation(muscle)
         assert patch is not None
         edits.apply(patch, "interpolation")
-        tally.add("interpolation", actions=2, keys=1)  # propose and accept
-    drawn = middle - 7  # the middle of the seven slices
-    line = _true_border(true[drawn])
-    edits.draw_border((1, 2), range(drawn - 3, drawn + 4), drawn, line, Muscle.MULTIFIDUS_LEFT)
-    tally.add("border", keys=3)
+
+    # (name, actions, keys that choose, work); an interpolation is proposed and accepted.
+    work: list[tuple[str, int, int, Callable[[], object]]] = [
+        # Islands first: growing and interpolating would take them along.
+        ("islands", 1, 0, lambda: edits.remove_islands(MUSCLES, 3.0, solid)),
+        ("holes", 1, 0, lambda: edits.fill_holes(MUSCLES, everywhere)),
+        ("grow", 1, 1, lambda: edits.resize(Muscle.ERECTOR_SPINAE_RIGHT, 3.0, everywhere)),
+        ("interpolation", 2, 1, lambda: gap(Muscle.ERECTOR_SPINAE_LEFT)),
+        ("interpolation", 2, 1, lambda: gap(Muscle.MULTIFIDUS_RIGHT)),
+        (
+            "border",
+            1,
+            3,
+            lambda: edits.draw_border(
+                (1, 2), range(drawn - 3, drawn + 4), drawn, line, Muscle.MULTIFIDUS_LEFT
+            ),
+        ),
+    ]
+    began = time.perf_counter()
+    for name, actions, keys, act in work:
+        if worst_dice(masks.muscle, true) > GOAL:
+            break  # as with the other brush: nothing is done that the goal does not ask for
+        act()
+        tally.add(name, actions, keys)
     Oracle(true, masks.geometry.spacing_mm, our_brush(case), _WIDTHS_MM).repair(masks.muscle, tally)
     tally.seconds = time.perf_counter() - began
     return tally
@@ -274,25 +311,23 @@ def _true_border(plane: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.array(corners)
 
 
-def session_of_drift(case: Case, true: NDArray[np.uint8], every: int) -> Tally:
-    """Draw every n-th slice anew with the lasso, let that spread, then finish with the brush."""
+def session_of_drift(case: Case, true: NDArray[np.uint8]) -> Tally:
+    """Draw a slice anew every 24 mm with the lasso, spread that, then finish with the brush."""
     tally = Tally()
     masks = case.masks
-    draft = masks.muscle.copy()  # what the AI left
+    spacing = masks.geometry.spacing_mm
     drawn = np.flatnonzero((true > 0).any(axis=(1, 2)))
-    keys = sorted({int(z) for z in [*drawn[::every], drawn[-1]]})
+    length_mm = (drawn[-1] - drawn[0]) * spacing[0]
+    count = max(2, round(length_mm / _KEYS_MM) + 1)
+    keys = sorted({round(z) for z in np.linspace(drawn[0], drawn[-1], count)})
     began = time.perf_counter()
-    oracle = Oracle(true, masks.geometry.spacing_mm, our_brush(case), _WIDTHS_MM)
     for z in keys:
         tally.add("lassos", actions=_drawn_anew(Edits(case), true[z], z), keys=8)
-    known = Segmented(
-        Segmentation(draft, "draft", "0" * 64, "cpu", (), 0.0, np.zeros(len(true), np.float32)),
-        masks.fat_map,
-        masks.threshold,
-    )
-    whole = Edits(case).reach(Extent.ALL, 0, 0.0)
-    take_ai(case, known, whole, every * masks.geometry.spacing_mm[0])
-    tally.add("AI here, spread", keys=1)
+    edits = Edits(case)
+    spread = spreading(case, edits.reach(Extent.ALL, 0, 0.0), 1.5 * _KEYS_MM)
+    edits.apply(spread.compute(), SPREAD)
+    tally.add("spread", actions=2)  # propose and accept
+    oracle = Oracle(true, spacing, our_brush(case), _WIDTHS_MM)
     oracle.repair(masks.muscle, tally, name="strokes afterwards")
     tally.seconds = time.perf_counter() - began
     return tally
@@ -323,17 +358,21 @@ def sample_case() -> tuple[ReviewSession, NDArray[np.uint8]]:
 
 
 def sessions(
-    name: str, session: ReviewSession, true: NDArray[np.uint8]
+    name: str,
+    session: ReviewSession,
+    true: NDArray[np.uint8],
+    left_by_ai: NDArray[np.uint8] | None = None,
 ) -> Iterator[tuple[str, float, Tally, Tally]]:
     """Yield (what, worst Dice at the start, plain brush, our tools) of each kind of damage."""
     assert session.case is not None
     case = session.case
     spacing = case.masks.geometry.spacing_mm
-    every = max(2, round(8 / spacing[0]))
-    kinds: tuple[tuple[str, NDArray[np.uint8], Callable[..., Tally]], ...] = (
+    kinds: list[tuple[str, NDArray[np.uint8], Callable[..., Tally]]] = [
         ("separate mistakes", mistakes(true, spacing), session_of_mistakes),
-        ("all borders drifted", drifted(true, spacing), lambda c, t: session_of_drift(c, t, every)),
-    )
+        ("all borders drifted", drifted(true, spacing), session_of_drift),
+    ]
+    if left_by_ai is not None:
+        kinds.append(("what the AI left", left_by_ai, session_of_drift))
     for what, damaged, ours in kinds:
         results = []
         for work in (plain_session, ours):
@@ -342,6 +381,12 @@ def sessions(
             assert worst_dice(case.masks.muscle, true) > GOAL, (what, work)
             assert case.masks.ledger.equals(case.masks.recount())
         yield f"{name}, {what}", worst_dice(damaged, true), results[0], results[1]
+
+
+def ai_muscles(session: ReviewSession, true: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return what the network finds; muscles that the expert did not draw are left out."""
+    found = run_to_end(session.segment_job(device="cpu")).segmentation.muscle
+    return np.where(np.isin(found, np.unique(true)), found, 0).astype(np.uint8)
 
 
 def records() -> Iterator[Record]:
@@ -362,13 +407,14 @@ def main() -> int:
         "choose) | ratio | of these | computing, plain / ours |"
     )
     console.print("|---" * 7 + "|")
-    cases = [("sample phantom", *sample_case())]
+    cases: list[tuple[Any, ...]] = [("sample phantom", *sample_case())]
     real = real_dixon_case()
     if not real.absent:
         session = open_case(real)
-        cases.append(("real case TUM01", session, expert_muscles(real, session)))
-    for name, session, true in cases:
-        for what, start, plain, ours in sessions(name, session, true):
+        true = expert_muscles(real, session)
+        cases.append(("real case TUM01", session, true, ai_muscles(session, true)))
+    for case in cases:
+        for what, start, plain, ours in sessions(*case):
             parts = ", ".join(f"{n} {c}" for n, c in ours.parts.items())
             console.print(
                 f"| {what} | {start:.2f} | {plain.actions} | {ours.actions} ({ours.keys}) | "
