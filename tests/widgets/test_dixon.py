@@ -113,6 +113,13 @@ def test_exchanged_slices_are_shown_exchanged_and_taken_back(
     assert not case.saved
     assert "exchanged by hand" in " ".join(case.scan.notes)
     review.session.save(tmp_path / "case")
+    review.tools.undo()  # an exchange is one undo step, the images in the window included
+    assert case.scan.exchanged is None
+    assert np.array_equal(case.masks.fat_map.codes, codes)
+    assert np.array_equal(review.layers.images["water"].data, read[0])
+    review.tools.redo()
+    assert np.array_equal(review.layers.images["water"].data, truth)
+    assert np.array_equal(case.masks.fat_map.codes, now)
     desk.back.click()
     wait_for(lambda: case.scan.exchanged is None)
     image = case.scan.image(Contrast.WATER)

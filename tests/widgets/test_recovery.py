@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +12,13 @@ from qtpy.QtGui import QCloseEvent
 from napari_backfat.io.session import open_case
 from napari_backfat.review import autosave
 from napari_backfat.review.autosave import find_recovery
+from napari_backfat.widgets.restore_dialog import RestoreDialog
+from tests.faults import faulty_disk
 from tests.widgets.conftest import settle, wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.widgets.conftest import Bench
 
 
@@ -93,3 +98,50 @@ def test_closing_the_main_window_asks_and_can_be_cancelled(bench: Bench, tmp_pat
     assert bench.review.session.case is None
     saved = open_case(f"{tmp_path}/case")
     assert np.array_equal(saved.files.muscles, painted)
+
+
+def test_a_failed_save_says_where_the_work_is_and_the_next_start_shows_it(
+    bench: Bench, tmp_path: Path
+) -> None:
+    _paint(bench)
+    scan, painted = bench.case.scan, bench.case.masks.muscle.copy()
+    told: list[str] = []
+    bench.review.desk.message.connect(told.append)
+    bench.answers.chosen_folder = str(tmp_path / "case")
+    with faulty_disk(tmp_path / "case", at=1, number=errno.EROFS, lasts=True):
+        bench.review.desk.save()
+        wait_for(lambda: any("could not be saved" in text for text in told))
+    assert "Your work is kept in" in told[-1]
+    assert not bench.case.saved
+    bench.review.session.close()
+    bench.review.desk.open_scan([v.source.path for v in scan.images])
+    wait_for(lambda: bench.review.session.case is not None)
+    text, preview = bench.answers.previews[-1]
+    assert "edit" in text
+    assert sum(row.voxels for row in preview.rows) == np.count_nonzero(painted)
+    assert np.array_equal(bench.case.masks.muscle, painted)
+    dialog = RestoreDialog(text, preview, bench.review)
+    try:
+        assert dialog.table.rowCount() == len(preview.rows)
+        shown = dialog.table.item(0, 3)
+        assert shown is not None
+        assert int(shown.text().replace(",", "")) == preview.rows[0].voxels
+        assert not dialog.picture.pixmap().isNull()
+        dialog.show()
+        settle(0.2)
+        dialog.grab().save(str(tmp_path / "restore.png"))
+    finally:
+        dialog.close()
+        dialog.deleteLater()
+
+
+def test_a_safety_copy_in_another_place_is_said_once(bench: Bench, tmp_path: Path) -> None:
+    told: list[str] = []
+    bench.review.autosaver.failed.connect(told.append)
+    with faulty_disk(autosave.recovery_root(), at=1, lasts=True):
+        _paint(bench)
+        wait_for(lambda: any("instead" in text for text in told))
+        settle(1.5)
+    assert len([text for text in told if "instead" in text]) == 1
+    assert "the disk is full" in told[0]
+    bench.review.autosaver.drop()
