@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QShortcut
 
 from napari_backfat.layers.edit_tools import CanvasTools
 from napari_backfat.layers.tool_options import Tool
+from napari_backfat.layers.tool_rest import ToolRest
 from napari_backfat.layers.wheel import Wheel
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.fat_map import FatMapKind
@@ -82,6 +83,7 @@ class Tools(QObject):
         self._paint = Paint(TissueCode.FAT_BY_HAND)
         self.keys = Keys(viewer)
         self.sheet: CheatSheet | None = None
+        self._rest: ToolRest | None = None
         self._later = QtScheduler(self)
         self.canvas = CanvasTools(viewer, self._later)
         self.actions = EditActions(viewer, panel.edit)
@@ -119,6 +121,7 @@ class Tools(QObject):
         self._viewer.dims.events.order.connect(self._on_view)
         self._viewer.dims.events.ndisplay.connect(self._on_view)
         self.canvas.attach(case, layers)
+        self._rest = ToolRest(self.canvas, layers)
         self.actions.attach(case, layers)
         self._wheel.attach()
         ranges = value_ranges(case)
@@ -139,6 +142,8 @@ class Tools(QObject):
         self._viewer.dims.events.order.disconnect(self._on_view)
         self._viewer.dims.events.ndisplay.disconnect(self._on_view)
         self._later.stop()
+        if self._rest is not None:
+            self._rest.remove()
         self.canvas.detach()
         self.actions.detach()
         self._wheel.detach()
