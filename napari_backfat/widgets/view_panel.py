@@ -147,7 +147,7 @@ class ViewPanel(QWidget):
         self.opacity.setRange(5, 100)
         self.opacity.setValue(45)
         self.opacity.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.opacity.setToolTip("Opacity of the masks (less: comma, more: full stop)")
+        self.opacity.setToolTip("Opacity of the masks in % (less: comma, more: full stop)")
         self.opacity.valueChanged.connect(lambda v: self.opacity_chosen.emit(v / 100))
         row.addWidget(self.opacity, 2)
         return row
