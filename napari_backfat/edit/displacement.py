@@ -74,7 +74,7 @@ class _Border:
         self, before: NDArray[np.bool_], after: NDArray[np.bool_], spacing_mm: PlaneSpacing
     ) -> None:
         self._field = signed_distance(before, spacing_mm)
-        self._slope = np.gradient(self._field)
+        self._slope = [np.asarray(s, np.float32) for s in np.gradient(self._field)]
         wanted = signed_distance(after, spacing_mm)
         self.band = np.nonzero(np.abs(wanted) < _BAND_MM)
         self._wanted = wanted[self.band]

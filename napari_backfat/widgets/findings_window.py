@@ -86,7 +86,7 @@ class FindingsWindow(QDialog):
         header.setStretchLastSection(True)
         self.table.cellClicked.connect(lambda row, _: self._on_row(row))
         close = QPushButton("Close")
-        close.clicked.connect(self.close)
+        close.clicked.connect(self.accept)
         buttons = QHBoxLayout()
         buttons.addStretch(1)
         buttons.addWidget(close)
