@@ -44,6 +44,7 @@ def press_tool(hands: Hands, name: str) -> None:
 
 def shot(hands: Hands, name: str, *crop: Any, marks: tuple[Any, ...] = ()) -> None:
     """Picture of the main window, cropped to widgets, for the manual."""
+    hands.bring(*marks)
     settle(0.5)
     take(f"manual/{name}", hands.window, crop, marks)
 
@@ -83,7 +84,7 @@ def look(hands: Hands) -> None:
     hands.bring(review.segment_panel.uncertain.button)
     shot(
         hands, "uncertain", hands.picture, review.tabs,
-        marks=(review.segment_panel.uncertain, review.view_panel),
+        marks=(review.segment_panel.uncertain,),
     )  # fmt: skip
 
 
