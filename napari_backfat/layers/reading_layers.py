@@ -106,7 +106,8 @@ class ReadingLayers:
                     layer.visible = False
             self._layers.shown_masks = own
             for layer, visible in zip(own, was, strict=True):
-                layer.visible = visible
+                if visible:  # hidden they are
+                    layer.visible = True
             self._note("")
             return
         assert self.reading is not None

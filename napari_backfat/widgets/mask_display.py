@@ -106,5 +106,7 @@ class MaskDisplay(QObject):
         contour = 0 if filled else 1
         if muscle.contour != contour:
             muscle.contour = contour
-        muscle.visible = shown
-        tissue.visible = shown and self.look == "tissue"
+        # Only where it changes: napari gives up a layer's tool when it is "shown" once more.
+        for layer, visible in ((muscle, shown), (tissue, shown and self.look == "tissue")):
+            if layer.visible != visible:
+                layer.visible = visible

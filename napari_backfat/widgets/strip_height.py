@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _SHARE = 0.27  # of the window's height, at most
 _REST_MS = 80
 _SLACK_PX = 4
+_TRIES = 4
 
 
 class StripHeight(QObject):
@@ -33,6 +34,7 @@ class StripHeight(QObject):
         super().__init__(panel)
         self._panel = panel
         self._theirs = False
+        self._tries = 0
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MS)
@@ -47,6 +49,7 @@ class StripHeight(QObject):
             self._watch()
         elif event.type() == QEvent.Type.Resize:
             if watched is not self._panel:
+                self._tries = 0
                 self._rest.start()
             elif QApplication.mouseButtons() & Qt.MouseButton.LeftButton:
                 self._theirs = True
@@ -74,3 +77,6 @@ class StripHeight(QObject):
         wanted = min(self._panel.sizeHint().height(), round(_SHARE * window.height()))
         if abs(self._panel.height() - wanted) > _SLACK_PX:
             window.resizeDocks([dock], [wanted + frame], Qt.Orientation.Vertical)
+            self._tries += 1
+            if self._tries < _TRIES:  # the layout of a window that still grows undoes it
+                self._rest.start()
