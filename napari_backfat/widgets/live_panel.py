@@ -10,7 +10,6 @@ from superqt.utils import qthrottled
 from napari_backfat.widgets.measurement_panel_choice import MeasurementTables
 from napari_backfat.widgets.plot_dock_sight import Sight, can_be_seen
 from napari_backfat.widgets.risk_panel import RiskPanel
-from napari_backfat.widgets.strip_height import StripHeight
 
 if TYPE_CHECKING:
     from napari_backfat.model.case import Case
@@ -34,7 +33,6 @@ class LivePanel(QWidget):
         layout.addWidget(self.tables, 9)
         layout.addWidget(self.risk, 5)
         self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
-        self.height_keeper = StripHeight(self)
 
     def set_case(self, case: Case | None) -> None:
         """Follow this case; None shows nothing."""

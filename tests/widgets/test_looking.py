@@ -401,14 +401,3 @@ def test_every_new_key_is_on_the_sheet(bench: Bench) -> None:
         assert rows[key], key
     with pytest.raises(ValueError, match="twice"):
         bench.review.tools.bind_keys({"Z": lambda: None})
-
-
-def test_the_strip_grows_with_the_window(bench: Bench) -> None:
-    """A window that was small shows as many rows, when it is large again, as one that never was."""
-    bench.viewer.window.resize(1600, 1000)
-    settle(1.5)
-    first = bench.review.live.height()
-    bench.viewer.window.resize(1280, 800)
-    wait_for(lambda: bench.review.live.height() < first - 15)
-    bench.viewer.window.resize(1600, 1000)
-    wait_for(lambda: bench.review.live.height() >= first - 6)
