@@ -30,6 +30,7 @@ _ASYMMETRY_COLUMN = 1 + 3 * len(MEASURES)
 _N_COLUMNS = _ASYMMETRY_COLUMN + 1
 _N_ROWS = _HEADER_ROWS + len(MUSCLES) + 1
 _ROW_PX = 19
+_SMALL_PX = 10
 _SORTED = QColor("#F2B01E")
 # Blue and orange stay apart for colour-blind readers; the sign says the same.
 _MORE, _LESS = QColor("#E08A1E"), QColor("#4A9FE0")
@@ -144,6 +145,12 @@ class MeasurementPanel(QTableWidget):
             self._cell(_N_ROWS - 1, column).setFont(bold)
             for number in range(len(MEASURES)):
                 self._cell(1, 2 + 3 * number).setFont(bold)
+        # At 1280 pixels a difference such as -14.8 would be cut to "-1…" in the common size.
+        for row in range(_HEADER_ROWS, _N_ROWS):
+            small = QFont(bold if row == _N_ROWS - 1 else self.font())
+            small.setPixelSize(_SMALL_PX)
+            for number in range(len(MEASURES)):
+                self._cell(row, 3 + 3 * number).setFont(small)
 
     def _name_rows(self) -> None:
         """Write the muscles' names in the present order; pairs share one cell for asymmetry."""
