@@ -49,8 +49,12 @@ class PatientPanel(QWidget):
         form.setVerticalSpacing(4)
         self.age = _number(120, 0, " years", "Age at the scan")
         self.sex = _choice((("female", "female"), ("male", "male")), "Sex as recorded")
-        self.height_cm = _number(260, 0, " cm", "Recorded with the case; no risk model here reads it")
-        self.weight_kg = _number(400, 1, " kg", "Recorded with the case; no risk model here reads it")
+        self.height_cm = _number(
+            260, 0, " cm", "Recorded with the case; no risk model here reads it"
+        )
+        self.weight_kg = _number(
+            400, 1, " kg", "Recorded with the case; no risk model here reads it"
+        )
         self.moderate = _number(
             MINUTES_PER_WEEK, 0, " min/week", "Moderate activity at work, on the way and at leisure"
         )
@@ -98,7 +102,14 @@ class PatientPanel(QWidget):
         layout.addLayout(form)
         layout.addWidget(self.problem)
         layout.addStretch(1)
-        for spin in (self.age, self.height_cm, self.weight_kg, self.moderate, self.vigorous, self.met):
+        for spin in (
+            self.age,
+            self.height_cm,
+            self.weight_kg,
+            self.moderate,
+            self.vigorous,
+            self.met,
+        ):
             spin.valueChanged.connect(self._on_entry)
         for combo in (self.sex, *self.diagnoses.values()):
             combo.currentIndexChanged.connect(self._on_entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -233,5 +234,8 @@ def write_pair(folder: Path, made: MadeCase) -> list[Path]:
 
 @pytest.fixture(autouse=True)
 def recovery_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep recovery copies of tests away from the user's."""
+    """Keep recovery copies away from the user's and from other tests', in both places."""
     monkeypatch.setenv("BACKFAT_RECOVERY", str(tmp_path / "recovery"))
+    temporary = tmp_path / "second-place"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
