@@ -49,8 +49,8 @@ def _run(wanted: tuple[str, ...], folder: Path) -> None:
         tasks.open_and_segment(hands)
         if "manual" in wanted:
             for task in (
-                tasks.look, tasks.correct, tasks.keys, tasks.fat, tasks.levels, tasks.plots,
-                tasks.estimate,
+                tasks.look, tasks.correct, tasks.compare, tasks.keys, tasks.fat, tasks.levels,
+                tasks.plots, tasks.estimate,
             ):  # fmt: skip
                 task(hands)
             tasks.export(hands, folder)

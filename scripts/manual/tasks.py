@@ -141,6 +141,19 @@ def correct(hands: Hands) -> None:
     hands.stroke((y, x), (y + 4, x + 4))
 
 
+def compare(hands: Hands) -> None:
+    """Three linked planes, and what differs from the AI's masks after the corrections."""
+    hands.key(Qt.Key.Key_V, _SHIFT)
+    settle(1.0)
+    shot(hands, "planes")
+    hands.key(Qt.Key.Key_V, _SHIFT)
+    hands.key(Qt.Key.Key_W, _SHIFT)
+    hands.key(Qt.Key.Key_D, _SHIFT)
+    settle(1.0)
+    shot(hands, "differences", hands.picture, hands.review.tabs, marks=(hands.review.view_panel,))
+    hands.key(Qt.Key.Key_D, _SHIFT)
+
+
 def keys(hands: Hands) -> None:
     """Show the sheet of keys."""
     hands.click_button(hands.review.brush_panel.help)
