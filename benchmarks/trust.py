@@ -37,7 +37,11 @@ def replaced(page: str, name: str, text: str) -> str:
 
 def tables(printed: str) -> str:
     """Keep what belongs on the page: table rows, and sentences, without the progress bar."""
-    kept = [line.rstrip() for line in printed.splitlines() if "trials" not in line]
+    kept = [
+        line.rstrip()
+        for line in printed.splitlines()
+        if "trials" not in line and not line.startswith("written to")
+    ]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept))
 
 
