@@ -65,7 +65,13 @@ def add(
     folder: Folder,
     sources: Annotated[list[Path], typer.Argument(help="Folders, BIDS data sets or CSV tables")],
     readings: Annotated[
-        int | None, typer.Option(help="Readers per case: 2 for a blind second reading")
+        int | None, typer.Option(help="Readers per case: 2 for a second reading")
+    ] = None,
+    blind: Annotated[
+        bool | None,
+        typer.Option(
+            "--blind/--not-blind", help="Readers see each other's work only when all are done"
+        ),
     ] = None,
     lease: Annotated[
         float | None, typer.Option(help="Minutes without a sign of life until a case is free")
@@ -75,30 +81,14 @@ def add(
 
     What is in it already stays as it is. Exit codes: 0 done, 2 a problem, 3 no case was found.
     """
-    from pydantic import ValidationError
-
-    from napari_backfat.worklist.sources import add_cases, find_cases
-    from napari_backfat.worklist.store import Settings, Worklist
+    from napari_backfat.worklist.making import make_job, settings_of
 
     with reporting("cases added so far stay"):
-        chosen = {"readings": readings, "lease_minutes": lease}
-        given = {k: v for k, v in chosen.items() if v is not None}
-        try:
-            settings = Settings.model_validate(given) if given else None
-        except ValidationError as error:
-            raise BackfatError(
-                "A worklist needs 1 to 5 readings and a lease of more than 0 minutes."
-            ) from error
-        found = []
-        for source in sources:  # first look at all, so that a wrong name leaves no half list
-            cases, notes = find_cases(source)
-            found += cases
-            for note in notes:
-                say(note, error_console)
-        worklist = Worklist.create(folder, settings)
-        added, known = add_cases(worklist, found)
-        say(f"{len(added)} cases added, {len(known)} were there already.")
-    if not found:
+        made = with_bar(make_job(folder, sources, settings_of(readings, lease, blind)))
+        for note in made.notes:
+            say(note, error_console)
+        say(f"{made.added} cases added, {made.known} were there already.")
+    if not made.added + made.known:
         raise typer.Exit(EXIT_NOTHING_FOUND)
 
 
@@ -118,12 +108,12 @@ def show(
     with reporting():
         worklist = Worklist(folder)
         entries, problems = worklist.read_all()
-        wanted = worklist.settings.readings
+        wanted, blind = worklist.settings.readings, worklist.settings.blind
         states = {State(s.value.replace("-", " ")) for s in state or list(ShownState)}
         who = checked_reader(reader) if reader else None
         shown = [
             seen
-            for seen in (e.seen_by(who, wanted) for e in entries)
+            for seen in (e.seen_by(who, wanted, blind) for e in entries)
             if seen.state(wanted) in states
             and (who is None or who in seen.readings)
             and (contains is None or contains.lower() in _text(seen).lower())

@@ -28,6 +28,7 @@ from qtpy.QtWidgets import (
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.widgets.jobs import JobRunner
+from napari_backfat.widgets.new_list_dialog import NewListDialog
 from napari_backfat.widgets.opening import open_review_in
 from napari_backfat.widgets.plot_dock_sight import dock_of
 from napari_backfat.widgets.worklist_desk import WorklistDesk
@@ -74,6 +75,8 @@ class WorklistPanel(QWidget):
     ----------
     desk : WorklistDesk
         Takes, opens and ends readings.
+    dialog : NewListDialog or None
+        The one that was opened last.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -83,6 +86,7 @@ class WorklistPanel(QWidget):
         self._shown: list[Entry] = []
         self._entries: list[Entry] = []
         self._placed = False
+        self.dialog: NewListDialog | None = None
         self._looking = JobRunner(self)
         self.desk = WorklistDesk(open_review_in(viewer), self)
         self._compose()
@@ -105,6 +109,8 @@ class WorklistPanel(QWidget):
     def _compose(self) -> None:
         self.choose = QPushButton("Worklist…")
         self.choose.setToolTip("Open the folder of a worklist (docs/worklist.md)")
+        self.make = QPushButton("New list…")
+        self.make.setToolTip("Make a worklist of a folder, a BIDS data set or a CSV table")
         self.reader = QLineEdit()
         self.reader.setPlaceholderText("Your name")
         self.reader.setToolTip("Your readings are filed under this name: a-z, digits, . - _")
@@ -153,7 +159,8 @@ class WorklistPanel(QWidget):
         for grid in (top, buttons):
             grid.setSpacing(4)
         top.addWidget(self.choose, 0, 0)
-        top.addWidget(self.reader, 0, 1, 1, 2)
+        top.addWidget(self.make, 0, 1)
+        top.addWidget(self.reader, 0, 2)
         top.addWidget(self.filter, 1, 0)
         top.addWidget(self.search, 1, 1)
         top.addWidget(self.mine, 1, 2)
@@ -172,6 +179,7 @@ class WorklistPanel(QWidget):
 
     def _connect(self) -> None:
         self.choose.clicked.connect(self._ask_for_worklist)
+        self.make.clicked.connect(self._make_worklist)
         self.next_case.clicked.connect(self.open_next)
         self.done.clicked.connect(self.mark_done)
         self.flag_case.clicked.connect(self.flag)
@@ -191,6 +199,18 @@ class WorklistPanel(QWidget):
         folder = QFileDialog.getExistingDirectory(self, "Open a worklist")
         if folder:
             self.open_worklist(folder)
+
+    def _make_worklist(self) -> None:
+        """Ask for sources and settings; the dialog lets the window go on working."""
+        dialog = NewListDialog(self, lambda: self.desk.review.desk.dialogs)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.made.connect(self._on_made)
+        self.dialog = dialog
+        dialog.open()
+
+    def _on_made(self, folder: str, text: str) -> None:
+        self.open_worklist(folder)
+        self.status.setText(text)
 
     def open_worklist(self, folder: str) -> None:
         """Show the worklist in a folder."""
@@ -229,7 +249,8 @@ class WorklistPanel(QWidget):
         wanted = self.worklist.settings.readings
         state, text = self.filter.currentData(), self.search.text().lower()
         reader = self._reader_or_none()
-        seen = [e.seen_by(reader, wanted) for e in self._entries]
+        blind = self.worklist.settings.blind
+        seen = [e.seen_by(reader, wanted, blind) for e in self._entries]
         self._shown = [
             e
             for e in seen

@@ -247,7 +247,7 @@ class Entry(_Record):
         """Return the readers who have not given their reading back."""
         return [n for n, r in self.readings.items() if r.state is not ReadingState.GIVEN_BACK]
 
-    def seen_by(self, reader: str | None, wanted: int) -> Entry:
+    def seen_by(self, reader: str | None, wanted: int, blind: bool = True) -> Entry:
         """Return what a reader may see: without other readers' notes until all are done.
 
         Parameters
@@ -256,8 +256,10 @@ class Entry(_Record):
             Who looks; None sees nobody's notes.
         wanted : int
             Readings that make the case done.
+        blind : bool
+            Whether the list is read blindly; if not, everybody sees everything.
         """
-        if self.is_complete(wanted):
+        if not blind or self.is_complete(wanted):
             return self
         shown = self.model_copy(deep=True)
         for name, reading in shown.readings.items():

@@ -86,7 +86,7 @@ def place_in_worklist(folder: str | Path) -> tuple[Worklist, Entry, str] | None:
 
 
 def refuse_while_blind(folder: str | Path) -> None:
-    """Refuse to show a reading before all readers of its case are done.
+    """Refuse to show a reading of a blind list before all readers of its case are done.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def refuse_while_blind(folder: str | Path) -> None:
         return
     worklist, entry, _ = found
     wanted = worklist.settings.readings
-    if wanted > 1 and not entry.is_complete(wanted):
+    if worklist.settings.blind and wanted > 1 and not entry.is_complete(wanted):
         raise BackfatError(
             f"{entry.label} is still being read blindly ({len(entry.done_by())} of {wanted} "
             "readings are done); readings are compared when all are done."

@@ -42,6 +42,8 @@ class Settings(BaseModel):
         reading (up to 5).
     lease_minutes : float
         How long a case stays taken after the last sign of life of an open window.
+    blind : bool
+        With several readings: readers see each other's masks and notes only when all are done.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -49,6 +51,15 @@ class Settings(BaseModel):
     schema_: str = Field(default="backfat-worklist/1", alias="schema")
     readings: int = Field(default=1, ge=1, le=5)
     lease_minutes: float = Field(default=30.0, gt=0)
+    blind: bool = True
+
+    @property
+    def text(self) -> str:
+        """The settings in words."""
+        many = self.readings > 1
+        how = (", blind" if self.blind else ", not blind") if many else ""
+        count = f"{self.readings} readings" if many else "1 reading"
+        return f"{count} per case{how}, leases of {self.lease_minutes:g} minutes"
 
 
 _SETTINGS: TypeAdapter[Settings] = TypeAdapter(Settings)
@@ -73,7 +84,7 @@ class Worklist:
         if not (self.folder / SETTINGS).is_file():
             raise BackfatError(
                 f"{folder} is no worklist (it has no {SETTINGS}); make one with: "
-                "napari-backfat worklist add."
+                "napari-backfat worklist add, or New list… in the window."
             )
         self.settings = read_json(self.folder / SETTINGS, _SETTINGS)
 
@@ -100,8 +111,8 @@ class Worklist:
         opened = cls(folder)
         if settings is not None and settings != opened.settings:
             raise BackfatError(
-                f"The worklist {folder} has other settings ({opened.settings.readings} readings, "
-                f"leases of {opened.settings.lease_minutes:g} minutes); leave them out to use it."
+                f"The worklist {folder} has other settings ({opened.settings.text}); give the same "
+                "or none, or choose another folder."
             )
         return opened
 

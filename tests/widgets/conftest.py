@@ -38,6 +38,7 @@ class Answers:
         self.yes_to_all = True
         self.on_unsaved = "discard"
         self.chosen_folder: str | None = None
+        self.chosen_file: str | None = None
         self.chosen_images: list[str] = []
         self.export_request: Any = None
         self.report_request: Any = None
@@ -59,6 +60,9 @@ class Answers:
 
     def folder(self, title: str) -> str | None:
         return self.chosen_folder
+
+    def file(self, title: str) -> str | None:
+        return self.chosen_file
 
     def images(self) -> list[str]:
         return self.chosen_images
