@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QButtonGroup,
@@ -17,13 +17,13 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QLabeledDoubleSlider
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.colors import muscle_rgb, tissue_rgba
 from napari_backfat.model.protection import Protection
 from napari_backfat.widgets.buttons import STYLE, check_button, lock_button
 from napari_backfat.widgets.edit_panel import EditPanel
+from napari_backfat.widgets.key_slider import KeySlider
 
 _TISSUES = (
     (TissueCode.FAT_BY_HAND, "Fat", "F", "Paint fat by hand; no threshold change touches it"),
@@ -175,14 +175,13 @@ class BrushPanel(QWidget):
     def _threshold_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.addWidget(QLabel("Fat from"))
-        self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.threshold = KeySlider(single=1.0, page=5.0)
         self.threshold.setRange(0.0, 100.0)
         self.threshold.setDecimals(0)
-        self.threshold.setSingleStep(1)
         self.threshold.setValue(50.0)
         self.threshold.setToolTip(
             "A voxel counts as fat from this fat fraction on (default 50 %). Hand-painted voxels "
-            "stay as they were painted."
+            "stay as they were painted. Arrow keys move it by 1 % once it was clicked."
         )
         self.threshold.valueChanged.connect(lambda v: self.threshold_chosen.emit(v / 100.0))
         self.threshold.sliderReleased.connect(self.threshold_done)

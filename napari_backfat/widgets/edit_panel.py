@@ -16,10 +16,11 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QDoubleRangeSlider, QLabeledDoubleSlider
+from superqt import QDoubleRangeSlider
 
 from napari_backfat.review.edits import Extent
 from napari_backfat.widgets.buttons import STYLE, check_button
+from napari_backfat.widgets.key_slider import KeySlider
 from napari_backfat.widgets.tool_table import BY_NAME, EXTENTS, TOOLS
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class EditPanel(QWidget):
         self.chosen.emit(name)
 
     def _make_options(self) -> None:
-        self.diameter = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.diameter = KeySlider(single=0.5, page=5.0)
         self.diameter.setRange(1.0, 40.0)
         self.diameter.setDecimals(1)
         self.diameter.setValue(8.0)
@@ -125,7 +126,7 @@ class EditPanel(QWidget):
         self.window_text.setMinimumWidth(70)
         self.window_text.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.window_slider.valueChanged.connect(self.options_changed)
-        self.strength = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.strength = KeySlider(single=1.0, page=5.0)
         self.strength.setRange(0.0, 30.0)
         self.strength.setDecimals(0)
         self.strength.setValue(8.0)

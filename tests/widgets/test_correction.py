@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_backfat.model.anatomy import Muscle, TissueCode
 from tests.widgets.conftest import settle, wait_for
@@ -139,6 +142,45 @@ def test_threshold_leaves_hand_paint_alone(bench: Bench) -> None:
     assert masks.threshold == 0.5
     assert slider.value() == 50
     assert bench.counts_are_right()
+
+
+def test_threshold_answers_the_arrow_keys_and_a_rest_ends_one_step(bench: Bench) -> None:
+    slider, masks = bench.review.brush_panel.threshold, bench.case.masks
+    canvas_slice = bench.viewer.dims.current_step
+    # A click on the handle gives it the keyboard and leaves the value.
+    QTest.mouseClick(
+        slider._slider, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier,
+        slider._slider.rect().center(),
+    )  # fmt: skip
+    settle(0.8)
+    bench.case.masks.history.clear()
+    start = round(slider.value())
+    for key in (Qt.Key.Key_Left, Qt.Key.Key_Down, Qt.Key.Key_Left, Qt.Key.Key_Right):
+        QTest.keyClick(QApplication.focusWidget() or slider, key)
+    assert round(slider.value()) == start - 2
+    assert masks.threshold == pytest.approx((start - 2) / 100)
+    wait_for(lambda: len(masks.history.done) == 1)
+    QTest.keyClick(slider, Qt.Key.Key_PageUp)
+    assert round(slider.value()) == start + 3
+    QTest.keyClick(slider, Qt.Key.Key_Home)
+    assert masks.threshold == 0
+    QTest.keyClick(slider, Qt.Key.Key_End)
+    assert masks.threshold == 1
+    wait_for(lambda: len(masks.history.done) == 2)
+    bench.key(Qt.Key.Key_Z, _CTRL)
+    bench.key(Qt.Key.Key_Z, _CTRL)
+    assert round(100 * masks.threshold) == start == round(slider.value())
+    assert bench.viewer.dims.current_step == canvas_slice
+    assert bench.counts_are_right()
+
+
+def test_the_brush_size_answers_the_arrow_keys(bench: Bench) -> None:
+    bench.key(Qt.Key.Key_B)
+    slider = bench.review.brush_panel.diameter
+    slider.setFocus()
+    former = slider.value()
+    QTest.keyClick(slider, Qt.Key.Key_Right)
+    assert slider.value() == pytest.approx(former + 0.5)
 
 
 def test_tissue_outside_is_refused_with_a_sentence(bench: Bench) -> None:
