@@ -19,7 +19,7 @@ from napari_backfat.review.restore import now
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_backfat.model.case import Case
+    from napari_backfat.model.case import AiResult, Case
     from napari_backfat.review.session import ReviewSession
 
 # Found again from the masks, or written as records of their own.
@@ -60,7 +60,7 @@ class Keeper:
         self._case_hold: Hold | None = None
         self._writer: JournalWriter | None = None
         self._facts_due = False
-        self._ai: NDArray[np.uint8] | None = None
+        self._ai: AiResult | None = None
         self._exchanged: NDArray[np.bool_] | None = None
         session.opened.connect(self._on_opened)
         session.closing.connect(self._on_closing)
@@ -295,11 +295,11 @@ class Keeper:
             and value is not None
         }
         records = []
-        if case.ai is not None and (
-            self._ai is None or not np.array_equal(self._ai, case.ai.muscle)
-        ):
-            self._ai = case.ai.muscle
-            parts = {"muscle": pack_volume(self._ai), "tissue": pack_volume(case.ai.tissue)}
+        if _differs(self._ai, case.ai):
+            self._ai = case.ai
+            parts = {}  # none: the run was undone
+            if case.ai is not None:
+                parts = {name: pack_volume(getattr(case.ai, name)) for name in ("muscle", "tissue")}
             records.append(make_record(Entry(kind="ai", time=now(), tool="AI result"), parts))
         entry = Entry(kind="facts", time=now(), tool="patient and levels", facts=facts)
         self._exchanged = case.scan.exchanged
@@ -307,3 +307,13 @@ class Keeper:
         if self._exchanged is not None:
             parts["exchanged"] = pack_volume(self._exchanged.astype(np.uint8))
         return [*records, make_record(entry, parts)]
+
+
+def _differs(written: AiResult | None, present: AiResult | None) -> bool:
+    """Whether the AI's masks are others than those that were written last."""
+    if written is None or present is None:
+        return written is not present
+    return not (
+        np.array_equal(written.muscle, present.muscle)
+        and np.array_equal(written.tissue, present.tissue)
+    )

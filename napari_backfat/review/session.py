@@ -15,12 +15,13 @@ from napari_backfat.io.session import CaseFiles, open_case, save_case
 from napari_backfat.measure.table import tidy_rows
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
+from napari_backfat.review.ai_runs import AiRuns
 from napari_backfat.review.fat import fat_map_of, map_for_muscles
 from napari_backfat.review.journal import CaseJournal, fat_record, journal_of
 from napari_backfat.review.live import Live
 from napari_backfat.review.measurement_error import mask_error_job
 from napari_backfat.review.records import package_versions, risk_record
-from napari_backfat.review.restore import ai_result, case_of, now
+from napari_backfat.review.restore import case_of, now
 from napari_backfat.review.saved_tables import full_save_job
 from napari_backfat.risk.model import DEFAULT_MODEL, MODELS
 from napari_backfat.segment.backend import DEFAULT_BACKEND
@@ -97,6 +98,7 @@ class ReviewSession:
         self.case: Case | None = None
         self.journal: CaseJournal | None = None
         self._live: Live | None = None
+        self._ai_runs: AiRuns | None = None
         self._provenance: dict[str, Any] = {}
         self.review: dict[str, Any] = {}
 
@@ -141,6 +143,7 @@ class ReviewSession:
         self.case, self._provenance = case, provenance
         self.review = dict(loaded.files.provenance.get("review") or {}) if loaded.files else {}
         self._live = Live(case, self.risk_model)
+        self._ai_runs = AiRuns(case)
         self.journal = journal_of(case, loaded.files, provenance)
         self.opened.emit(case)
         return case
@@ -152,9 +155,11 @@ class ReviewSession:
         self.closing.emit(self.case)
         if self._live is not None:
             self._live.stop()
+        if self._ai_runs is not None:
+            self._ai_runs.stop()
         if self.journal is not None:
             self.journal.stop()
-        self.case, self._live, self.journal = None, None, None
+        self.case, self._live, self._ai_runs, self.journal = None, None, None, None
 
     # ------------------------------------------------------------------ AI
 
@@ -183,50 +188,12 @@ class ReviewSession:
     def accept_segmentation(self, result: Segmented) -> None:
         """Put the AI's masks into the case, as one undoable step, and remember them as the AI's.
 
-        Hand-painted tissue marks are kept where the new mask has muscle.
+        Hand-painted tissue marks are kept where the new mask has muscle. Undo and redo of the step
+        change `case.ai` too: it is always the run that the present masks came from.
         """
-        case = self._require_case()
-        masks = case.masks
-        segmentation = result.segmentation
-        masks.sync()
-        masks.finish_step("edit")
-        edits = masks.edits
-        rule = (result.fat_map, result.threshold)
-        masks.replace(segmentation.muscle, label="AI segmentation", rule=rule)
-        masks.edits = edits  # the AI is no person
-        ruled = np.stack(
-            [masks.ruled_tissue(plane, z) for z, plane in enumerate(segmentation.muscle)]
-        )
-        case.ai = ai_result(
-            masks,
-            segmentation.muscle,
-            ruled,
-            masks.threshold,
-            {
-                "backend": segmentation.backend,
-                "weights_sha256": segmentation.weights_sha256,
-                "model": segmentation.about,
-                "combined": list(segmentation.combined),
-                "device": segmentation.device,
-                "seconds": round(segmentation.seconds, 2),
-                "threshold": masks.threshold,
-                "finished": now(),
-                "flags": [
-                    {
-                        "muscle": f.muscle.name.lower() if f.muscle is not None else None,
-                        "kind": f.kind,
-                        "text": f.text,
-                    }
-                    for f in segmentation.flags
-                ],
-                "expected_dice": {
-                    m.name.lower(): round(q.expected_dice, 3)
-                    for m, q in segmentation.quality.items()
-                    if q.expected_dice is not None
-                },
-                "slice_uncertainty": [round(float(u), 3) for u in segmentation.slice_uncertainty],
-            },
-        )
+        self._require_case()
+        assert self._ai_runs is not None
+        self._ai_runs.take(result.segmentation, (result.fat_map, result.threshold))
 
     def accept_muscles(self, muscle: NDArray[np.uint8]) -> None:
         """Take a muscle map that was made elsewhere; uint8 (Z, Y, X) `Muscle` ids."""

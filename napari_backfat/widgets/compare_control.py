@@ -118,6 +118,8 @@ class CompareControl(QObject):
         ai = ai_reading(self._case)
         if ai is not None and (self.reading is None or self.reading.name == AI_NAME):
             self._set(ai)
+        elif ai is None and self.reading is not None and self.reading.name == AI_NAME:
+            self._set(None)  # its run was undone
         self._offer()
 
     def _offer(self) -> None:

@@ -121,6 +121,37 @@ def test_all_of_an_unsaved_case_comes_back(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_run_of_the_ai_that_was_undone_does_not_come_back(tmp_path: Path) -> None:
+    paths = scan_files(tmp_path)
+    session, keeper, case = start(paths)
+    session.accept_segmentation(run_to_end(session.segment_job(device="cpu")))
+    keeper.tick()  # the run is on the disk
+    case.masks.undo()
+    edit(case, 2)
+    crash(session, keeper)
+    _, again = restart(paths)
+    assert again.ai is None
+    assert np.array_equal(again.masks.muscle, case.masks.muscle)
+
+
+def test_a_save_after_an_undone_run_has_no_ai(tmp_path: Path) -> None:
+    paths = scan_files(tmp_path)
+    session, keeper, case = start(paths)
+    session.accept_segmentation(run_to_end(session.segment_job(device="cpu")))
+    edit(case, 2)
+    session.save(tmp_path / "case")
+    case.masks.undo()
+    case.masks.undo()
+    session.save(tmp_path / "case")
+    keeper.stop()
+    loaded = run_to_end(ReviewSession.open_case_job(tmp_path / "case"))
+    assert loaded.files is not None
+    assert loaded.files.ai_muscles is None
+    from napari_backfat.review.replay import replay_case
+
+    assert replay_case(tmp_path / "case").same
+
+
 def test_a_fat_method_that_depends_on_muscles_comes_back(tmp_path: Path) -> None:
     from napari_backfat.model.volume import Contrast
 

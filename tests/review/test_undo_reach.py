@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -207,3 +208,74 @@ def test_an_exchange_is_small_in_the_history_and_the_bound_holds() -> None:
         assert case.masks.ledger.equals(case.masks.recount())
     assert session.journal is not None
     assert_replays(case, session.journal.saved())
+
+
+def test_the_ai_of_the_present_masks_follows_undo_and_redo() -> None:
+    session = opened()
+    case = the(session)
+    ai(session)
+    first = case.ai
+    assert first is not None
+    assert case.ai_risk is not None
+    brush(session)
+    method(session)  # another fat map: the first run is counted with it from here on
+    counted = case.ai
+    ai_elsewhere(session)
+    second = case.ai
+    assert second is not None
+    assert not np.array_equal(first.muscle, second.muscle)
+    second_risk = case.ai_risk
+
+    case.masks.undo()
+    assert case.ai is not None
+    assert counted is not None
+    assert case.ai.measurement == counted.measurement
+    assert np.array_equal(case.ai.muscle, first.muscle)
+    case.masks.undo()
+    case.masks.undo()
+    assert case.ai is not None
+    assert np.array_equal(case.ai.muscle, first.muscle)
+    assert case.ai.measurement == first.measurement
+    case.masks.undo()
+    assert case.ai is None
+    assert case.ai_risk is None
+    assert not case.masks.history.done
+    files = session.snapshot()[0]
+    assert files.ai_muscles is None
+    assert files.provenance["ai"] is None
+
+    for _ in range(4):
+        case.masks.redo()
+    assert case.ai is not None
+    assert case.ai.measurement == second.measurement
+    assert np.array_equal(case.ai.muscle, second.muscle)
+    assert case.ai_risk == second_risk
+    assert session.snapshot()[0].ai_muscles is case.ai.muscle
+    assert session.journal is not None
+    assert_replays(case, session.journal.saved())
+
+
+def test_a_run_that_finds_the_same_again_leaves_the_history_alone() -> None:
+    session = opened()
+    ai(session)
+    steps = the(session).masks.history.done
+    ai(session)
+    assert the(session).masks.history.done == steps
+    the(session).masks.undo()
+    assert the(session).ai is None
+    the(session).masks.redo()
+    assert the(session).ai is not None
+
+
+def test_an_earlier_run_is_forgotten_with_its_step() -> None:
+    session = opened()
+    case = the(session)
+    ai(session)
+    brush(session)
+    ai_elsewhere(session)
+    assert session._ai_runs is not None
+    assert len(session._ai_runs._turns) == 2
+    case.masks.history.clear()
+    gc.collect()
+    assert not session._ai_runs._turns
+    assert case.ai is not None

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 
 from napari_backfat.review.session import Segmented
 from napari_backfat.segment.backend import QualityFlag, Segmentation
-from tests.widgets.conftest import settle
+from tests.widgets.conftest import settle, wait_for
 
 if TYPE_CHECKING:
     from tests.widgets.conftest import Bench
@@ -72,3 +72,57 @@ def test_the_doubts_are_saved_and_opened_with_the_case(bench: Bench, tmp_path: o
 def test_a_backend_that_knows_no_doubt_offers_nothing(bench: Bench) -> None:
     accept(bench, [0.0] * 5)
     assert not bench.review.segment_panel.uncertain.isVisibleTo(bench.review)
+
+
+def test_table_and_comparison_follow_undo_and_redo_of_the_ai(bench: Bench) -> None:
+    """What stands under AI belongs to the masks that are present, or is empty."""
+    case, review = bench.case, bench.review
+    none = "\N{EM DASH}"
+    row = ("Erector spinae L", "Fat")
+
+    def run(shift: int) -> None:
+        found = np.roll(bench.made.muscles, shift, axis=1)
+        found[:shift] = 0
+        masks = case.masks
+        result = Segmentation(
+            found, f"net {shift}", "0" * 64, "cpu", (), 1.0, np.zeros(len(found), np.float32)
+        )
+        review.session.accept_segmentation(Segmented(result, masks.fat_map, masks.threshold))
+        review.tools.update_history()
+
+    def ai_shown() -> str:
+        return bench.shown(*row, "AI")
+
+    compare = review.looking.compare
+    panel = review.view_panel.compare
+    run(1)
+    wait_for(lambda: ai_shown() != none)
+    first = ai_shown()
+    first_risk = case.ai_risk
+    run(2)
+    wait_for(lambda: ai_shown() != first)
+    second = ai_shown()
+    assert compare.reading is not None
+    bench.click_button(panel.blink)
+    assert compare.layers is not None
+    assert compare.layers.reading_shown
+
+    bench.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    wait_for(lambda: ai_shown() == first)
+    assert case.ai is not None
+    assert case.ai.provenance["backend"] == "net 1"
+    assert np.array_equal(compare.reading.muscle, case.ai.muscle)
+    assert case.ai_risk == first_risk
+    assert bench.shown(*row, "Δ") == "0"
+    bench.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    wait_for(lambda: ai_shown() == none)
+    assert compare.reading is None
+    assert case.ai_risk is None
+    assert not panel.blink.isEnabled()
+    assert not compare.layers.reading_shown
+    redo = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    bench.key(Qt.Key.Key_Z, redo)
+    bench.key(Qt.Key.Key_Z, redo)
+    wait_for(lambda: ai_shown() == second)
+    assert compare.reading is not None
+    assert panel.blink.isEnabled()
