@@ -14,8 +14,6 @@ PARALLEL = -m pytest -n $(WORKERS) --dist worksteal
 TEST_ENV := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # Compiled modules are kept, also where the machine's settings say otherwise: every step starts again.
 export PYTHONDONTWRITEBYTECODE :=
-# Window tests that ask little of the Qt binding; they run on PyQt5 only, to keep "make test" short.
-NO_BINDING := $(foreach t,correction export recovery worklist,--ignore=tests/widgets/test_$(t).py)
 VIRTUAL := scripts/with-display --virtual
 
 .PHONY: help manual run test lint types imports test-core test-gui test-oldest bench train trust format clean clean-venv
@@ -59,7 +57,7 @@ test-gui: .venv/.ready ## layers and window, on PyQt5 and on PyQt6
 	@echo "== layer and window tests, pyqt5"
 	@$(TEST_ENV) QT_API=pyqt5 $(VIRTUAL) $(PY) $(PARALLEL) tests/layers tests/widgets
 	@echo "== window tests, pyqt6"
-	@$(TEST_ENV) QT_API=pyqt6 $(VIRTUAL) $(PY) $(PARALLEL) tests/widgets $(NO_BINDING)
+	@$(TEST_ENV) QT_API=pyqt6 $(VIRTUAL) $(PY) $(PARALLEL) tests/widgets
 
 test-oldest: .venv-oldest/.ready ## layer tests on the oldest napari that is claimed
 	@echo "== layer tests on the oldest napari"
