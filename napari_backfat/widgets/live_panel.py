@@ -10,6 +10,7 @@ from superqt.utils import qthrottled
 from napari_backfat.widgets.measurement_panel_choice import MeasurementTables
 from napari_backfat.widgets.plot_dock_sight import Sight, can_be_seen
 from napari_backfat.widgets.risk_panel import RiskPanel
+from napari_backfat.widgets.strip_height import StripHeight
 
 if TYPE_CHECKING:
     from napari_backfat.model.case import Case
@@ -32,6 +33,7 @@ class LivePanel(QWidget):
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.tables, 9)
         layout.addWidget(self.risk, 5)
+        self.strip_height = StripHeight(self)
         self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
 
     def set_case(self, case: Case | None) -> None:
