@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QBrush, QColor, QFont, QIcon, QKeySequence, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -65,6 +65,11 @@ class MeasurementPanel(QTableWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_N_ROWS, _N_COLUMNS, parent)
+        # Later: while the event is delivered, the palette can still be the old one.
+        self._recolour = QTimer(self)
+        self._recolour.setSingleShot(True)
+        self._recolour.setInterval(0)
+        self._recolour.timeout.connect(self._shade_deltas)
         self._now: Measurement | None = None
         self._ai: Measurement | None = None
         self._order: list[Muscle] = list(MUSCLES)
@@ -215,13 +220,31 @@ class MeasurementPanel(QTableWidget):
         self._set_text(row, column, format_number(before_shown, measure.decimals))
         self._set_text(row, column + 1, format_number(after_shown, measure.decimals))
         delta = format_number(difference, measure.decimals, signed=True)
-        cell = self._set_text(row, column + 2, delta)
-        if delta.startswith("+"):
+        self._shade_delta(self._set_text(row, column + 2, delta))
+
+    def _shade_delta(self, cell: QTableWidgetItem) -> None:
+        if cell.text().startswith("+"):
             cell.setForeground(QBrush(shade(_MORE, self)))
-        elif delta.startswith(MINUS):
+        elif cell.text().startswith(MINUS):
             cell.setForeground(QBrush(shade(_LESS, self)))
         else:
             cell.setData(Qt.ItemDataRole.ForegroundRole, None)
+
+    def changeEvent(self, event: Any) -> None:
+        """Colour the differences anew when the theme changes."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
+            self._recolour.start()
+
+    def showEvent(self, event: Any) -> None:
+        """Take the colours of a theme that came while the table was hidden."""
+        super().showEvent(event)
+        self._recolour.start()
+
+    def _shade_deltas(self) -> None:
+        for row in range(_HEADER_ROWS, _N_ROWS):
+            for number in range(len(MEASURES)):
+                self._shade_delta(self._cell(row, 3 + 3 * number))
 
     def _set_text(self, row: int, column: int, text: str) -> QTableWidgetItem:
         cell = self._cell(row, column)

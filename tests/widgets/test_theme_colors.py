@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from napari.utils.theme import get_theme
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
+from napari_backfat.measure.quantify import quantify
+from napari_backfat.model.anatomy import Muscle
+from napari_backfat.model.masks import Masks
+from napari_backfat.review.fat import fat_map_of
+from napari_backfat.widgets.measurement_panel import MINUS
 from napari_backfat.widgets.theme_colors import ON_LIGHT, on_light, shade, themed
+from tests.phantom import make_case
 from tests.widgets.conftest import settle, wait_for
+
+if TYPE_CHECKING:
+    from napari_backfat.widgets.review_widget import ReviewWidget
 
 _TEXT = sorted(set(ON_LIGHT) - {"#6B5A34"})  # that one fills shapes
 
@@ -59,3 +69,29 @@ def test_shown_and_hidden_labels_follow_the_theme(make_napari_viewer: Any) -> No
     themed(labels[1], "")
     settle(0.1)
     assert labels[1].styleSheet() == ""
+
+
+def test_differences_in_the_table_follow_the_theme(window: tuple[Any, ReviewWidget]) -> None:
+    viewer, review = window
+    made = make_case((5, 40, 64), (4.0, 2.0, 2.0), fat_fraction=0.2)
+    masks = Masks(made.scan.geometry, fat_map_of(made.scan, None))
+    masks.replace(made.muscles)
+    ai = quantify(masks.ledger, masks.geometry, masks.fat_map.kind, masks.threshold)
+    masks.replace(np.where(made.muscles == Muscle.ERECTOR_SPINAE_LEFT, 0, made.muscles))
+    now = quantify(masks.ledger, masks.geometry, masks.fat_map.kind, masks.threshold)
+    table = review.live.table
+    table.set_measurement(now, ai)
+
+    def colors() -> set[str]:
+        cells = [table.item(r, c) for r in range(2, table.rowCount()) for c in range(3, 15, 3)]
+        return {
+            cell.foreground().color().name().upper()
+            for cell in cells
+            if cell is not None and cell.text().startswith(MINUS)
+        }
+
+    assert colors() == {"#4A9FE0"}
+    viewer.theme = "light"
+    wait_for(lambda: colors() == {"#155A94"})
+    viewer.theme = "dark"
+    wait_for(lambda: colors() == {"#4A9FE0"})
