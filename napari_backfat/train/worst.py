@@ -204,8 +204,8 @@ def _real(backend: TorchBackend, root: Path, device: str) -> list[str]:
         rows.append(f"| {name} | " + " | ".join(f"{d:.3f}" for d in dice) + " |")
     return [
         "## The real case",
-        "Dice on the one real Dixon case with expert labels (erector spinae and multifidus only), "
-        "never trained on; no picture of it is shown.",
+        "Dice on the one real Dixon case with expert labels (erector spinae and multifidus only); "
+        "the model card says how much of it was trained on. No picture of it is shown.",
         "\n".join(rows),
     ]
 
