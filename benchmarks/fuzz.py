@@ -2,6 +2,7 @@
 
     python -m benchmarks fuzz            (100,000 damaged inputs)
     python -m benchmarks.fuzz 20000 7    (so many, of this seed)
+    python -m benchmarks.fuzz containers 20000 7    (zip, DICOMDIR, MHA, MHD, NRRD, NHDR)
 
 A worker process with a limit on its address space opens one damaged input after another. What it
 does is noted in memory that it shares with its watcher, which ends it when one input takes longer
@@ -28,6 +29,7 @@ import numpy as np
 import psutil
 from rich.console import Console
 
+from benchmarks.fuzz_containers import Container, containers, damaged
 from benchmarks.fuzz_mutants import Original, mutant, originals
 from benchmarks.record import Record
 from napari_backfat.io.labels import read_labels
@@ -35,11 +37,11 @@ from napari_backfat.io.scan import open_scan
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-INPUTS = 100_000
+INPUTS, CONTAINER_INPUTS = 100_000, 20_000
 LONGEST_S = 5.0
 MEMORY_MB = 512
 """Address space that opening one of these inputs (a few kB each) may take beyond the program's."""
@@ -76,7 +78,7 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-def fuzz(inputs: int, seed: int = 0, first: int = 0) -> Outcome:
+def fuzz(inputs: int, seed: int = 0, first: int = 0, *, of_containers: bool = False) -> Outcome:
     """Open damaged inputs in worker processes.
 
     Parameters
@@ -87,6 +89,8 @@ def fuzz(inputs: int, seed: int = 0, first: int = 0) -> Outcome:
         They follow from it.
     first : int
         Number of the first one.
+    of_containers : bool
+        Zips, DICOMDIRs, MetaImage and NRRD files; else NIfTI files and DICOM folders.
     """
     # Files in memory where the system offers that: millions of writes would wear out a disk.
     shared = Path("/dev/shm")
@@ -94,7 +98,9 @@ def fuzz(inputs: int, seed: int = 0, first: int = 0) -> Outcome:
     began, outcome = time.monotonic(), Outcome(inputs)
     state = np.frombuffer(mmap.mmap(-1, 4096), np.float64, 8)
     try:
-        whole = originals(place)
+        made = place / "made"
+        made.mkdir()
+        whole = containers(made) if of_containers else originals(made)
         number = first
         while number < first + inputs:
             state[:] = (number, time.monotonic(), 0, 0, 0, -1, 0, -1)
@@ -120,7 +126,10 @@ def fuzz(inputs: int, seed: int = 0, first: int = 0) -> Outcome:
 
 
 def _watched(
-    whole: list[Original], place: Path, state: NDArray[np.float64], which: tuple[int, int, int]
+    whole: Sequence[Original | Container],
+    place: Path,
+    state: NDArray[np.float64],
+    which: tuple[int, int, int],
 ) -> str:
     """Run one worker to its end; returns how it ended if not as it should."""
     child = os.fork()
@@ -130,6 +139,7 @@ def _watched(
             quiet = os.open(os.devnull, os.O_WRONLY)
             os.dup2(quiet, 2)  # decoders in C print what they think of an input
             _limit_memory()
+            tempfile.tempdir = str(place)  # where zips are unpacked
             _work(whole, place, state, which)
             code = 0
         except BaseException:  # noqa: BLE001 - the parent must not go on twice
@@ -178,6 +188,12 @@ def _cpu_s(process: int) -> float:
     return float(times.user + times.system)
 
 
+def _used_s() -> float:
+    """Return the processor time of this process and of the ended ones that it started."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
 def _limit_memory() -> None:
     used = psutil.Process().memory_info().vms
     limit = used + MEMORY_MB * 1_000_000
@@ -185,18 +201,23 @@ def _limit_memory() -> None:
 
 
 def _work(
-    whole: list[Original], place: Path, state: NDArray[np.float64], which: tuple[int, int, int]
+    whole: Sequence[Original | Container],
+    place: Path,
+    state: NDArray[np.float64],
+    which: tuple[int, int, int],
 ) -> None:
     seed, first, end = which
     for number in range(first, end):
         rng = random.Random(f"{seed}:{number}")
         original = whole[number % len(whole)]
-        files, _ = mutant(original, rng)
+        files, _ = (
+            mutant(original, rng) if isinstance(original, Original) else damaged(original, rng)
+        )
         path = _written(place, original, files)
         before = _memory("VmRSS")
         _clear_peak()
         state[_STARTED] = time.monotonic()
-        start = time.process_time()  # a busy machine is no fault of the loader
+        start = _used_s()  # a busy machine is no fault of the loader
         state[_NUMBER] = number
         try:
             problem = _open(path, original)
@@ -204,14 +225,14 @@ def _work(
             state[_REFUSED] += 1
             text = str(error)
             if "\n" in text or len(text) > 4000:
-                _note(place, state, f"not one sentence: {text!r}")
+                _note(place, state, f"not one sentence: {text[:500]!r}")
         except Exception:  # noqa: BLE001 - finding these is what this is for
             _note(place, state, traceback.format_exc(limit=-4))
         else:
             state[_OPENED] += 1
             if problem:
                 _note(place, state, problem)
-        took = time.process_time() - start
+        took = _used_s() - start
         grown = _memory("VmHWM") - before
         if took > state[_LONGEST]:
             state[_LONGEST], state[_LONGEST_AT] = took, number
@@ -220,18 +241,21 @@ def _work(
     state[_NUMBER] = end - 1
 
 
-def _written(place: Path, original: Original, files: dict[str, bytes]) -> Path:
+def _written(place: Path, original: Original | Container, files: dict[str, bytes]) -> Path:
     folder = place / "input"
     folder.mkdir(exist_ok=True)
-    for old in folder.iterdir():
-        if old.name not in files:
+    for old in folder.rglob("*"):
+        if old.is_file() and old.relative_to(folder).as_posix() not in files:
             old.unlink()
     for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
+    if isinstance(original, Container):
+        return folder / original.opened
     return folder if original.is_dicom else folder / next(iter(files))
 
 
-def _open(path: Path, original: Original) -> str:
+def _open(path: Path, original: Original | Container) -> str:
     """Open an input as the window does; returns what is wrong with the result."""
     scan = open_scan([path])
     for image in scan.images:
@@ -270,19 +294,23 @@ def _clear_peak() -> None:
 
 
 def records() -> Iterator[Record]:
-    """Fuzz the loaders of NIfTI and DICOM; a fault ends the benchmark."""
-    outcome = fuzz(INPUTS)
-    if outcome.faults:
-        raise RuntimeError("\n\n".join(outcome.faults[:5]))
-    name = f"{outcome.inputs} damaged NIfTI and DICOM inputs"
-    yield Record(f"faults in {name}", 0.0, "")
-    yield Record(f"longest time for one of {name}", outcome.longest_s * 1e3, "ms")
-    yield Record(f"most memory for one of {name}", outcome.most_mb, "MB")
+    """Fuzz the loaders; a fault ends the benchmark."""
+    for what, inputs, of_containers in (
+        ("NIfTI and DICOM inputs", INPUTS, False),
+        ("zip, DICOMDIR, MetaImage and NRRD inputs", CONTAINER_INPUTS, True),
+    ):
+        outcome = fuzz(inputs, of_containers=of_containers)
+        if outcome.faults:
+            raise RuntimeError("\n\n".join(outcome.faults[:5]))
+        name = f"{outcome.inputs} damaged {what}"
+        yield Record(f"faults in {name}", 0.0, "")
+        yield Record(f"longest time for one of {name}", outcome.longest_s * 1e3, "ms")
+        yield Record(f"most memory for one of {name}", outcome.most_mb, "MB")
 
 
-def main(inputs: int, seed: int, first: int = 0) -> int:
+def main(inputs: int, seed: int, first: int = 0, *, of_containers: bool = False) -> int:
     """Print what a run found; 1 if there was a fault."""
-    outcome = fuzz(inputs, seed, first)
+    outcome = fuzz(inputs, seed, first, of_containers=of_containers)
     console = Console(width=140, highlight=False, markup=False)
     for fault in outcome.faults[:40]:
         console.print(fault + "\n")
@@ -296,5 +324,7 @@ def main(inputs: int, seed: int, first: int = 0) -> int:
 
 
 if __name__ == "__main__":
-    numbers = [int(a) for a in sys.argv[1:]]
-    sys.exit(main(*(numbers + [INPUTS, 0][len(numbers) :])))
+    numbers = [int(a) for a in sys.argv[1:] if a != "containers"]
+    sys.exit(
+        main(*(numbers + [INPUTS, 0][len(numbers) :]), of_containers="containers" in sys.argv[1:2])
+    )

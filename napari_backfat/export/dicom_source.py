@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from napari_backfat.export.dicom_identity import reference_header
-from napari_backfat.io.dicom_frames import PARSER_FAILURES
+from napari_backfat.io.dicom_bytes import PARSER_FAILURES
 from napari_backfat.io.dicom_open import find_series, is_dicom, series_at
 from napari_backfat.model.errors import BackfatError
 

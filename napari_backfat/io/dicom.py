@@ -9,13 +9,17 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydicom import dcmread
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.encaps import generate_frames
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import iter_pixels
+from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from napari_backfat.io.dicom_frames import PARSER_FAILURES
+from napari_backfat.io import jpegls
+from napari_backfat.io.dicom_bytes import PARSER_FAILURES, parsed
 from napari_backfat.io.dicom_stations import DIXON, station_plan
+from napari_backfat.io.dicom_value import value_of
 from napari_backfat.io.manifest import sha256_of
 from napari_backfat.io.nifti import Loaded
 from napari_backfat.io.stations import gains_of, match_of, stitch
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from pydicom.dataset import FileDataset
 
     from napari_backfat.io.dicom_frames import Frame
     from napari_backfat.io.dicom_series import SeriesInfo
@@ -34,6 +39,28 @@ if TYPE_CHECKING:
     from napari_backfat.io.stations import Match, Plan
 
 _LARGEST_INTENSITY = 1e30  # beyond it, sums of float32 intensities overflow
+_READ_WHOLE = 64 * 2**20  # files up to here are read once, for hash and pixels
+_OPTIONS = {
+    "samples_per_pixel": "SamplesPerPixel",
+    "photometric_interpretation": "PhotometricInterpretation",
+    "planar_configuration": "PlanarConfiguration",
+    "number_of_frames": "NumberOfFrames",
+    "rows": "Rows",
+    "columns": "Columns",
+    "bits_allocated": "BitsAllocated",
+    "bits_stored": "BitsStored",
+    "pixel_representation": "PixelRepresentation",
+}
+"""What pydicom's decoders call the values that describe pixel data."""
+_PIXEL_DATA = tuple(BaseTag(tag) for tag in (0x7FE00010, 0x7FE00008, 0x7FE00009))
+_PIXEL_TAGS = [
+    *_PIXEL_DATA,
+    *(
+        BaseTag(tag)
+        for word in (*_OPTIONS.values(), "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+        if (tag := tag_for_keyword(word)) is not None
+    ),
+]
 _BARE_MARKERS = {0x01, 0xFF, *range(0xD0, 0xD9)}  # JPEG markers without a length
 _NOT_FRAMES = {0xC4, 0xC8, 0xCC}  # DHT, JPG, DAC in the range of the SOF markers
 
@@ -67,12 +94,14 @@ def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Load
     if contrast is Contrast.UNKNOWN:
         contrast = info.role
     notes = list(info.notes)
-    hashes = _file_hashes(info)
-    if info.stations:
-        voxels, copies, record, said = _stitched(info, contrast, hashes)
-        notes.append(said)
-    else:
-        voxels, copies = _voxels(info, info.stack)
+    hashes: dict[Path, str] = {}
+    with jpegls.decoding():
+        if info.stations:
+            voxels, copies, record, said = _stitched(info, contrast, hashes)
+            notes.append(said)
+        else:
+            voxels, copies = _voxels(info, info.stack, hashes)
+    _hash_rest(info, hashes)
     low, high = float(voxels.min()), float(voxels.max())
     if not (low >= -_LARGEST_INTENSITY and high <= _LARGEST_INTENSITY):
         raise BackfatError(
@@ -96,8 +125,13 @@ def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Load
     return Loaded(volume, tuple(notes), record=record, person=info.person)
 
 
-def _voxels(info: SeriesInfo, stack: Stack) -> tuple[NDArray[np.float32], int]:
-    """Return the scaled values of one series, axes (Z, Y, X), and how many images were twice."""
+def _voxels(
+    info: SeriesInfo, stack: Stack, hashes: dict[Path, str]
+) -> tuple[NDArray[np.float32], int]:
+    """Return the scaled values of one series, axes (Z, Y, X), and how many images were twice.
+
+    The hashes of the files are entered in `hashes`.
+    """
     grid = stack.grid
     try:
         voxels = np.empty(grid.geometry.shape, dtype=np.float32)
@@ -115,13 +149,17 @@ def _voxels(info: SeriesInfo, stack: Stack) -> tuple[NDArray[np.float32], int]:
     filled: set[int] = set()
     copies = 0
     for path, places in files.items():
-        for index, stored in zip(sorted(places), decoded_frames(path, sorted(places)), strict=True):
+        frames_of_file = decoded_frames(path, sorted(places), hashes)
+        for index, stored in zip(sorted(places), frames_of_file, strict=True):
             k, frame = places[index], by_image[path, index]
             if stored.shape != (frame.rows, frame.columns):
                 raise BackfatError(f"{path.name} changed while it was read; open it again.")
             with np.errstate(over="ignore", invalid="ignore"):
-                scaled = (stored.astype(np.float64) * frame.slope + frame.intercept).T
-                values = scaled.astype(np.float32)
+                if (frame.slope, frame.intercept) == (1.0, 0.0):
+                    values = stored.T if k not in filled else stored.T.astype(np.float32)
+                else:
+                    scaled = (stored.astype(np.float64) * frame.slope + frame.intercept).T
+                    values = scaled.astype(np.float32)
             if k not in filled:
                 in_file_order[..., k] = values
                 filled.add(k)
@@ -136,7 +174,7 @@ def _voxels(info: SeriesInfo, stack: Stack) -> tuple[NDArray[np.float32], int]:
 
 
 def _stitched(
-    info: SeriesInfo, contrast: Contrast, hashes: Mapping[Path, str]
+    info: SeriesInfo, contrast: Contrast, hashes: dict[Path, str]
 ) -> tuple[NDArray[np.float32], int, dict[str, Any], str]:
     """Put the stations of an entry together; also returns a record and a sentence on how.
 
@@ -147,7 +185,8 @@ def _stitched(
     stacks, copies = [], 0
     for station in info.stations:
         assert station.stack is not None
-        voxels, twice = _voxels(station, station.stack)
+        voxels, twice = _voxels(station, station.stack, hashes)
+        _hash_rest(station, hashes)
         stacks.append(station.stack.grid.to_file(voxels))
         copies += twice
     matches = match_of(plan, stacks)
@@ -202,12 +241,16 @@ def series_hash(info: SeriesInfo) -> str:
     BackfatError
         If a file cannot be read.
     """
-    return _hash(info.frames, _file_hashes(info))
+    hashes: dict[Path, str] = {}
+    _hash_rest(info, hashes)
+    return _hash(info.frames, hashes)
 
 
-def _file_hashes(info: SeriesInfo) -> dict[Path, str]:
+def _hash_rest(info: SeriesInfo, hashes: dict[Path, str]) -> None:
+    """Enter the hashes of files that were not hashed when their pixels were read."""
     try:
-        return {path: sha256_of(path) for path in {f.path for f in info.frames}}
+        for path in {f.path for f in info.frames} - hashes.keys():
+            hashes[path] = sha256_of(path)
     except OSError as error:
         raise BackfatError(f"{info.source} cannot be read ({error}); check the disk.") from error
 
@@ -217,12 +260,40 @@ def _hash(frames: Sequence[Frame], hashes: Mapping[Path, str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def decoded_frames(path: Path, indices: Sequence[int]) -> Iterator[NDArray[np.generic]]:
-    """Yield the stored values of frames of a file, one at a time."""
+def decoded_frames(
+    path: Path, indices: Sequence[int], hashes: dict[Path, str] | None = None
+) -> Iterator[NDArray[np.generic]]:
+    """Yield the stored values of frames of a file, one at a time.
+
+    Parameters
+    ----------
+    path : Path
+        File.
+    indices : sequence of int
+        Which frames.
+    hashes : dict of Path to str, optional
+        The hash of the file is entered here if it costs no second reading.
+
+    Yields
+    ------
+    ndarray, shape (rows, columns)
+        Stored values, not to be written to; valid until the next one.
+
+    Raises
+    ------
+    BackfatError
+        If they cannot be decoded.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = dcmread(path, force=True, defer_size=2**16)
+            if path.stat().st_size <= _READ_WHOLE:
+                content = path.read_bytes()
+                if hashes is not None:
+                    hashes[path] = hashlib.sha256(content).hexdigest()
+                dataset = parsed(content, _PIXEL_TAGS, pixels=True)
+            else:
+                dataset = parsed(path, _PIXEL_TAGS, pixels=True, defer_size=2**16)
             if "TransferSyntaxUID" not in dataset.file_meta:  # a file without preamble
                 implicit, _ = dataset.original_encoding
                 dataset.file_meta.TransferSyntaxUID = (
@@ -231,14 +302,39 @@ def decoded_frames(path: Path, indices: Sequence[int]) -> Iterator[NDArray[np.ge
             syntax = dataset.file_meta.TransferSyntaxUID
             if syntax.is_compressed:
                 _check_sizes(dataset.PixelData, dataset)
-            yield from (
-                frame.copy() for frame in iter_pixels(dataset, indices=list(indices), raw=True)
-            )
+                plugin = jpegls.plugin_for(syntax)
+                yield from iter_pixels(
+                    dataset, indices=list(indices), raw=True, decoding_plugin=plugin
+                )
+            else:
+                yield from _native_frames(dataset, indices)
     except PARSER_FAILURES as error:
         raise BackfatError(
             f"The pixels of {path.name} cannot be read (damaged, cut off or of a kind that is not "
             f"known); copy the series again. [{type(error).__name__}]"
         ) from error
+
+
+def _native_frames(dataset: FileDataset, indices: Sequence[int]) -> Iterator[NDArray[np.generic]]:
+    """Yield uncompressed frames.
+
+    They are decoded as by `iter_pixels`, which asks every file three times for the same values.
+    """
+    tag = next(tag for tag in _PIXEL_DATA if tag in dataset.keys())  # noqa: SIM118 - slower
+    element = dataset.get_item(tag)
+    options = {name: value_of(dataset, word) for name, word in _OPTIONS.items()}
+    options["number_of_frames"] = int(options["number_of_frames"] or 1)
+    frames = get_decoder(dataset.file_meta.TransferSyntaxUID).iter_array(
+        element.value,
+        indices=list(indices),
+        raw=True,
+        view_only=True,
+        pixel_keyword=keyword_for_tag(tag),
+        pixel_vr=element.VR or "OW",
+        **{name: value for name, value in options.items() if value is not None},
+    )
+    for frame, _ in frames:
+        yield frame
 
 
 def _check_sizes(pixel_data: bytes, dataset: object) -> None:

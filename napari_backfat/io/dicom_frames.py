@@ -6,21 +6,19 @@ import logging
 import math
 import os
 import stat
-import struct
 import warnings
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.tag import BaseTag
 
+from napari_backfat.io.dicom_bytes import PARSER_FAILURES, looks_like_dicom, parsed
 from napari_backfat.io.dicom_person import person_of
+from napari_backfat.io.dicom_value import value_of
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:
@@ -30,18 +28,10 @@ if TYPE_CHECKING:
 
 logging.getLogger("pydicom").setLevel(logging.ERROR)  # one line per odd value of every slice
 
-PARSER_FAILURES = (
-    ArithmeticError, AssertionError, AttributeError, BytesLengthException, EOFError,
-    InvalidDicomError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError,
-    struct.error, zlib.error,
-)  # fmt: skip
-"""What a parser may raise on damaged bytes."""
-
 MAX_FILES = 100_000
 MAX_FRAMES = 50_000
 MAX_SIDE = 8192
 _DEFERRED_BYTES = 2**20  # header values beyond this are left in the file
-_DEFLATED = "1.2.840.10008.1.2.1.99"
 
 _KEYWORDS = (
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription",
@@ -55,16 +45,23 @@ _KEYWORDS = (
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "ModalityLUTSequence",
 )  # fmt: skip
-_GE_CREATOR, _GE_COMPONENT = 0x00430010, 0x0043102F  # private block of GE: which image this is
+_GE_CREATOR, _GE_COMPONENT = (
+    BaseTag(0x00430010),
+    BaseTag(0x0043102F),
+)  # private block of GE: which image this is
 _GE_COMPONENTS = {1: "PHASE", 2: "REAL", 3: "IMAGINARY"}  # 0: magnitude
-_PHILIPS_CREATOR, _PHILIPS_TYPE = 0x20050010, 0x20051011  # what Image Type says, once more
+_PHILIPS_CREATOR, _PHILIPS_TYPE = (
+    BaseTag(0x20050010),
+    BaseTag(0x20051011),
+)  # what Image Type says, once more
 _TAGS = [
-    *(tag for word in _KEYWORDS if (tag := tag_for_keyword(word)) is not None),
+    *(BaseTag(tag) for word in _KEYWORDS if (tag := tag_for_keyword(word)) is not None),
     _GE_CREATOR,
     _GE_COMPONENT,
     _PHILIPS_CREATOR,
     _PHILIPS_TYPE,
 ]
+_NOTHING = Dataset()  # making one is slow, and most frames have no functional groups
 _GEOMETRY = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
 
 
@@ -186,37 +183,12 @@ def frames_of(path: Path) -> list[Frame]:
     try:
         if not looks_like_dicom(path):
             return []
+        dataset = parsed(path, _TAGS, defer_size=_DEFERRED_BYTES)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd values are judged here, one by one
-            dataset = dcmread(
-                path, defer_size=_DEFERRED_BYTES, stop_before_pixels=True, force=True,
-                specific_tags=_TAGS,
-            )  # fmt: skip
             return list(_frames(path, dataset))
     except PARSER_FAILURES:
         return []
-
-
-def looks_like_dicom(path: Path) -> bool:
-    """Whether a file starts as DICOM files do, with or without the preamble of Part 10."""
-    with path.open("rb") as stream:
-        start = stream.read(400)
-    if not starts_like_dicom(start):
-        return False
-    if start[128:132] == b"DICM":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            syntax = str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
-        # Inflating happens at once and in memory, however large the result.
-        return syntax != _DEFLATED
-    return True
-
-
-def starts_like_dicom(start: bytes) -> bool:
-    """Whether these first bytes (132 at least) are of a DICOM file, with preamble or without."""
-    if start[128:132] == b"DICM":
-        return True
-    return start[:2] == b"\x08\x00" and start[2:4] in (b"\x00\x00", b"\x05\x00", b"\x08\x00")
 
 
 def regular_files(folder: Path) -> Iterator[Path]:
@@ -242,19 +214,22 @@ def _files(sources: Iterable[Path]) -> Iterator[Path]:
 
 def _frames(path: Path, dataset: Dataset) -> Iterator[Frame]:
     rows, columns = _number(dataset, "Rows"), _number(dataset, "Columns")
-    uid, series = str(dataset.get("SOPInstanceUID", "")), dataset.get("SeriesInstanceUID")
+    uid, series = (
+        str(value_of(dataset, "SOPInstanceUID", "")),
+        value_of(dataset, "SeriesInstanceUID"),
+    )
     if not rows or not columns or not uid or not series:
         return
     n_frames = _number(dataset, "NumberOfFrames") or 1
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    per_frame = value_of(dataset, "PerFrameFunctionalGroupsSequence") or []
+    shared = (value_of(dataset, "SharedFunctionalGroupsSequence") or [_NOTHING])[0]
     header = _header(dataset, rows, columns, n_frames, len(per_frame))
     if not header.problem:
         stored = _storage_problem(path, dataset, rows * columns * n_frames)
         header = replace(header, problem=stored)
     count = 1 if header.problem else int(n_frames)
     for index in range(count):
-        own = per_frame[index] if index < len(per_frame) else Dataset()
+        own = per_frame[index] if index < len(per_frame) else _NOTHING
         yield _frame(path, index, dataset, header, (own, shared))
 
 
@@ -264,22 +239,22 @@ def _header(dataset: Dataset, rows: float, columns: float, n_frames: float, grou
         problem = f"claims {rows:g} x {columns:g} pixels in {n_frames:g} frames"
     elif (_number(dataset, "SamplesPerPixel") or 1) != 1:
         problem = "is a colour image"
-    elif "MOSAIC" in (dataset.get("ImageType") or ()) and not groups:
+    elif "MOSAIC" in (value_of(dataset, "ImageType") or ()) and not groups:
         # Newer Siemens software leaves the word in multi-frame images that are none.
         problem = "holds many slices in each image (a mosaic)"
-    elif dataset.get("ModalityLUTSequence"):
+    elif value_of(dataset, "ModalityLUTSequence"):
         problem = "scales its values by a lookup table"
     elif n_frames > 1 and groups != n_frames:
         problem = f"describes {groups} of its {n_frames:g} frames"
     number = _number(dataset, "SeriesNumber")
-    description = dataset.get("SeriesDescription") or dataset.get("ProtocolName") or ""
+    description = value_of(dataset, "SeriesDescription") or value_of(dataset, "ProtocolName") or ""
     return Header(
         series_uid=str(dataset.SeriesInstanceUID),
         number=None if number is None else int(number),
         description=_shown(description)[:64],
-        modality=_shown(dataset.get("Modality", ""))[:16],
-        frame_of_reference=str(dataset.get("FrameOfReferenceUID", "")),
-        study_uid=str(dataset.get("StudyInstanceUID", "")),
+        modality=_shown(value_of(dataset, "Modality", ""))[:16],
+        frame_of_reference=str(value_of(dataset, "FrameOfReferenceUID", "")),
+        study_uid=str(value_of(dataset, "StudyInstanceUID", "")),
         person=person_of(dataset),
         problem=problem,
     )
@@ -287,7 +262,7 @@ def _header(dataset: Dataset, rows: float, columns: float, n_frames: float, grou
 
 def _storage_problem(path: Path, dataset: Dataset, pixels: float) -> str:
     """Say why the pixels of a file cannot be decoded; empty if they can, as far as one can see."""
-    syntax = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID")
+    syntax = value_of(getattr(dataset, "file_meta", _NOTHING), "TransferSyntaxUID")
     if syntax is not None and (syntax.is_private or syntax.is_compressed):
         try:
             known = get_decoder(syntax).is_available
@@ -305,7 +280,7 @@ def _frame(
     def place(group: str) -> Dataset:
         """Return a functional group of the frame, of all frames, or the classic header."""
         for level in groups:
-            if items := level.get(group):
+            if items := value_of(level, group):
                 return items[0]  # type: ignore[no-any-return]
         return dataset
 
@@ -313,24 +288,24 @@ def _frame(
     values, kind = place("PixelValueTransformationSequence"), place("MRImageFrameTypeSequence")
     echo, content = place("MREchoSequence"), place("FrameContentSequence")
     slope, intercept = _number(values, "RescaleSlope"), _number(values, "RescaleIntercept")
-    types = kind.get("FrameType") or dataset.get("ImageType") or ()
+    types = value_of(kind, "FrameType") or value_of(dataset, "ImageType") or ()
     types = [types] if isinstance(types, str) else list(types)
     if len(types) < 3 and (said := _philips_type(dataset)):  # an archive cut what it said
         types = [*(*types, "", "")[:2], said]
-    component = _shown(kind.get("ComplexImageComponent") or "") or _ge_component(dataset)
+    component = _shown(value_of(kind, "ComplexImageComponent") or "") or _ge_component(dataset)
     candidates: dict[str, Any] = {
         "description": header.description,
         "echo time": _number(echo, "EffectiveEchoTime") or _number(dataset, "EchoTime"),
         "inversion time": _number(dataset, "InversionTime"),
         "flip angle": _number(dataset, "FlipAngle"),
         "b-value": _number(place("MRDiffusionSequence"), "DiffusionBValue"),
-        "stack": _shown(content.get("StackID", ""))[:64],
+        "stack": _shown(value_of(content, "StackID", ""))[:64],
         "time point": _number(content, "TemporalPositionIndex")
         or _number(dataset, "TemporalPositionIdentifier"),
         "trigger time": _number(dataset, "TriggerTime"),
         "acquisition": _number(content, "FrameAcquisitionNumber")
         or _number(dataset, "AcquisitionNumber"),
-        "acquisition time": _shown(dataset.get("AcquisitionTime", ""))[:64],
+        "acquisition time": _shown(value_of(dataset, "AcquisitionTime", ""))[:64],
     }
     return Frame(
         path=path,
@@ -378,7 +353,7 @@ def _number(dataset: Dataset, keyword: str) -> float | None:
 
 def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
     """Return exactly `count` finite numbers, or None."""
-    value = dataset.get(keyword)
+    value = value_of(dataset, keyword)
     if value is None or isinstance(value, bytes):
         return None
     values = [value] if isinstance(value, str | int | float) else list(value)

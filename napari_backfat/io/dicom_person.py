@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from napari_backfat.io.dicom_value import value_of
 from napari_backfat.model.person import Person
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def person_of(dataset: Dataset) -> Person:
 
     The age is Patient's Age, else the time from the birth date to the study date.
     """
-    sex = str(dataset.get("PatientSex") or "").strip().upper()
+    sex = str(value_of(dataset, "PatientSex") or "").strip().upper()
     height = _positive(dataset, "PatientSize", 0.3, 2.6)
     return Person(
         age_years=_age(dataset),
@@ -30,13 +31,13 @@ def person_of(dataset: Dataset) -> Person:
 
 
 def _age(dataset: Dataset) -> float | None:
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", str(dataset.get("PatientAge") or "").strip())
+    match = re.fullmatch(r"(\d{1,3})([DWMY])", str(value_of(dataset, "PatientAge") or "").strip())
     if match:
         years = int(match[1]) * _UNIT_YEARS[match[2]]
     else:
         try:
             born, seen = (
-                datetime.strptime(str(dataset.get(word) or "").strip(), "%Y%m%d")
+                datetime.strptime(str(value_of(dataset, word) or "").strip(), "%Y%m%d")
                 for word in ("PatientBirthDate", "StudyDate")
             )
         except ValueError:
@@ -47,7 +48,7 @@ def _age(dataset: Dataset) -> float | None:
 
 def _positive(dataset: Dataset, keyword: str, low: float, high: float) -> float | None:
     try:
-        value = float(dataset.get(keyword) or 0)
+        value = float(value_of(dataset, keyword) or 0)
     except (TypeError, ValueError):
         return None
     return value if low <= value <= high else None

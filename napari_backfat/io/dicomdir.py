@@ -10,11 +10,12 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
+from pydicom.tag import BaseTag
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from napari_backfat.io.dicom_frames import MAX_FILES, PARSER_FAILURES
+from napari_backfat.io.dicom_bytes import PARSER_FAILURES, looks_like_dicom, parsed
+from napari_backfat.io.dicom_frames import MAX_FILES
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 * 2**20
 """Largest DICOMDIR that is read; that of 100,000 images has about 60 MB."""
-_DIRECTORY_SEQUENCE = 0x00041220
+_DIRECTORY_SEQUENCE = BaseTag(0x00041220)
+_MAX_READS = 10_000_000  # 100,000 images with three pieces for each of 15 elements take half of it
 
 
 def is_dicomdir(path: Path) -> bool:
@@ -34,6 +36,8 @@ def is_dicomdir(path: Path) -> bool:
         with path.open("rb") as stream:
             if stream.read(132)[128:] != b"DICM":
                 return False
+        if not looks_like_dicom(path):
+            return False
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             meta = read_file_meta_info(path)
@@ -60,7 +64,7 @@ def files_of(path: Path) -> tuple[list[Path], int]:
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = dcmread(path, force=True, specific_tags=[_DIRECTORY_SEQUENCE])
+            dataset = parsed(path, [_DIRECTORY_SEQUENCE], max_reads=_MAX_READS)
             named = [_names(r.ReferencedFileID) for r in dataset.get("DirectoryRecordSequence", ())
                      if r.get("ReferencedFileID")]  # fmt: skip
     except PARSER_FAILURES as error:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_backfat.io.nifti_file import MAX_VOXELS
 from napari_backfat.model.errors import BackfatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 META_ENDINGS, NRRD_ENDINGS = (".mha", ".mhd"), (".nrrd", ".nhdr")
 _LONGEST_HEADER = 2**16
@@ -31,6 +35,18 @@ _NRRD_SPACES = {
     "right-anterior-superior", "ras", "left-anterior-superior", "las",
     "left-posterior-superior", "lps",
 }  # fmt: skip
+_META_PLACES = (
+    "TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin",
+    "CenterOfRotation", "ElementSpacing", "ElementSize",
+)  # fmt: skip
+_NRRD_PLACES = (
+    "spacedirections", "spaceorigin", "spacings", "axismins", "axismaxs", "thicknesses",
+    "measurementframe",
+)  # fmt: skip
+_LARGEST_MM = 1e6
+_LONGEST_REASON = 120
+_LONGEST_LINE = 1000
+"""The NRRD reader of ITK crashes on a field of some thousand characters."""
 _COLOURS = {"rgb-color", "rgba-color", "hsv-color", "xyz-color"}
 
 
@@ -73,7 +89,8 @@ def read_header(path: Path) -> ItkHeader:
         if b"=" in block[:200]:
             return _meta(path, block)
     except (ValueError, OverflowError) as error:
-        raise BackfatError(f"{name} has a damaged header ({error}); export it again.") from error
+        why = str(error)[:_LONGEST_REASON]  # Python repeats what it could not read
+        raise BackfatError(f"{name} has a damaged header ({why}); export it again.") from error
     raise BackfatError(f"{name} is no image of its kind (MHA, MHD, NRRD), or damaged.")
 
 
@@ -116,6 +133,7 @@ def _meta(path: Path, block: bytes) -> ItkHeader:
     if _truth(fields.get("BinaryData", "True")) is False:
         raise BackfatError(f"{name} holds its values as text; save it in binary form.")
     skip = int(fields.get("HeaderSize", "0"))
+    _check_places(fields, _META_PLACES)
     data = None
     if fields["ElementDataFile"].upper() != "LOCAL":
         data = _inside(path, fields["ElementDataFile"])
@@ -139,6 +157,8 @@ def _nrrd(path: Path, block: bytes) -> ItkHeader:
     for line in head.decode("latin-1").split("\n")[1:]:
         if line.startswith("#") or not line.strip() or ":=" in line:
             continue
+        if len(line) > _LONGEST_LINE:
+            raise ValueError(f"a line of {len(line)} characters")
         key, sign, value = line.partition(":")
         key = key.strip().lower().replace(" ", "")
         if not sign or key in fields:
@@ -165,6 +185,7 @@ def _nrrd(path: Path, block: bytes) -> ItkHeader:
         )
     if int(fields.get("lineskip", "0")) or int(fields.get("byteskip", "0")) not in (0, -1):
         raise BackfatError(f"{name} skips a part of its data; save it as one plain file.")
+    _check_places(fields, _NRRD_PLACES)
     named = fields.get("datafile")
     data = None if named is None else _inside(path, named)
     stored = data.stat().st_size if data else path.stat().st_size - len(head) - 1
@@ -193,6 +214,14 @@ def _inside(path: Path, named: str) -> Path:
     if not data.resolve().is_relative_to(root):
         raise _outside(path)
     return data
+
+
+def _check_places(fields: dict[str, str], names: Iterable[str]) -> None:
+    """Raise ValueError for sizes and places of no body; ITK computes for ever on infinite ones."""
+    for name in names:
+        for word in re.split(r"[\s(),]+", fields.get(name, "")):
+            if word and word != "none" and not abs(float(word)) <= _LARGEST_MM:
+                raise ValueError(f"{name} {word[:20]}")
 
 
 def _outside(path: Path) -> BackfatError:

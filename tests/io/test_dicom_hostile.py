@@ -10,10 +10,13 @@ import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
+from napari_backfat.io import jpegls
+from napari_backfat.io.dicom import read_series
 from napari_backfat.io.dicom_open import read_dicom
 from napari_backfat.io.dicom_series import list_series
 from napari_backfat.io.scan import open_scan
@@ -23,6 +26,8 @@ from tests.io.files import affine_for
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pydicom.dataset import FileDataset
 
 SHAPE = (7, 6, 5)
 
@@ -165,3 +170,65 @@ def test_listing_is_the_same_whatever_the_order_of_names(tmp_path: Path) -> None
         (second / f"{i}.dcm").write_bytes(path.read_bytes())
     (a,), (b,) = list_series(first), list_series(second)
     assert [s[0].uid for s in a.stack.slices] == [s[0].uid for s in b.stack.slices]  # type: ignore[union-attr]
+
+
+def test_a_decoder_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    images = classic(stored_voxels((40, 36, 3)), affine_for())
+    for image in images:
+        image.compress(JPEGLSLossless, generate_instance_uid=False)
+    (info,) = list_series(save(tmp_path / "series", images))
+    sound = read_series(info).volume.voxels
+    np.testing.assert_array_equal(
+        sound, read_series(list_series(save(tmp_path / "plain", plain()))[0]).volume.voxels
+    )
+    assert psutil.Process().children() == []  # none stays behind
+    began = used_s()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jpegls, "LEAST_S", 0.2)
+        patch.setattr(
+            jpegls, "_CHILD", jpegls._CHILD.replace("    try:", "    while 1: pass\n    try:")
+        )
+        with pytest.raises(BackfatError, match=r"^The pixels of IM\w+ cannot be read"):
+            read_series(info)
+    assert used_s() - began < 3  # the start of the process included
+    np.testing.assert_array_equal(read_series(info).volume.voxels, sound)
+
+
+def plain() -> list[FileDataset]:
+    return classic(stored_voxels((40, 36, 3)), affine_for())
+
+
+def used_s() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def test_a_decoder_that_dies_ends_in_a_sentence(tmp_path: Path) -> None:
+    images = plain()
+    for image in images:
+        image.compress(JPEGLSLossless, generate_instance_uid=False)
+    (info,) = list_series(save(tmp_path / "series", images))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            jpegls,
+            "_CHILD",
+            jpegls._CHILD.replace("    try:", "    import os; os.abort()\n    try:"),
+        )
+        with pytest.raises(BackfatError, match=r"^The pixels of IM\w+ cannot be read"):
+            read_series(info)
+
+
+@pytest.mark.parametrize("where", ["meta", "command", "header"])
+def test_a_header_without_end_is_given_up(where: str, tmp_path: Path) -> None:
+    meta = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00"
+    repeated = {
+        "meta": b"\x02\x00\x10\x00UI\x00\x00",
+        "command": bytes(8),
+        "header": b"\x08\x00\x08\x00CS\x00\x00",
+    }[where]
+    path = tmp_path / "IM0000"
+    path.write_bytes(bytes(128) + b"DICM" + meta + repeated * 4_000_000)  # 32 MB: 8 s to read
+    began = time.process_time()
+    with pytest.raises(BackfatError, match="no readable DICOM image"):
+        list_series(tmp_path)
+    assert time.process_time() - began < 1

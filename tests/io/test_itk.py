@@ -226,3 +226,25 @@ def test_damaged_files_end_in_a_sentence(kind: str, tmp_path: Path) -> None:
             except BackfatError:
                 refused += 1
     assert refused > 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new"),
+    [
+        ("mha", b"TransformMatrix = 1 0 0", b"TransformMatrix = 1e308 0 0"),  # ITK never ends
+        ("mha", b"ElementSpacing = ", b"ElementSpacing = inf "),
+        ("nrrd", b"kinds: domain", b"kinds: domain" + b" " * 5000),  # ITK crashes
+        ("nrrd", b"space directions: (", b"space directions: (nan"),
+        ("mha", b"Offset = ", b"Offset = \x00" + b"\x00" * 4000),
+    ],
+)
+def test_headers_that_the_library_does_not_survive(
+    kind: str, old: bytes, new: bytes, tmp_path: Path
+) -> None:
+    path = write(tmp_path / f"a.{kind}", affine_for("LPS"))
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    with pytest.raises(BackfatError, match="has a damaged header") as caught:
+        read_itk(path)
+    assert len(str(caught.value)) < 300
