@@ -20,12 +20,8 @@ from napari_backfat.commands.console import (
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from napari_backfat.io.session import OpenedCase
     from napari_backfat.worklist.agreement import Agreement
-    from napari_backfat.worklist.consensus import Consensus
     from napari_backfat.worklist.readings import Reliability
 
 _WIDTH = 170
@@ -160,50 +156,16 @@ def consensus(
 
     A voxel that no rule decides is background. Exit codes: 0 done, 2 a problem.
     """
-    from napari_backfat.commands.tables import open_session
-    from napari_backfat.worklist.agreement import same_scan
-    from napari_backfat.worklist.consensus import (
-        choose,
-        majority,
-        parse_choice,
-        reliability,
-        staple,
-        tissue_for,
-    )
+    from napari_backfat.review.consensus import consensus_job
+    from napari_backfat.worklist.consensus import parse_choice
 
     with reporting():
-        if len(folders) < 2:
-            raise BackfatError("A consensus needs at least two case folders.")
-        if take and method is not Method.CHOOSE:
-            raise BackfatError("--take belongs to --method choose.")
-        if any(out.resolve() == f.resolve() for f in folders):
-            raise BackfatError("The consensus needs a folder of its own; choose another --out.")
-        opened = [_opened(folder) for folder in folders]
-        for other in opened[1:]:
-            same_scan(opened[0], other)
-        maps: list[NDArray[np.uint8]] = [case.files.muscles for case in opened]
-        made: Consensus
-        if method is Method.CHOOSE:
-            made = choose(maps, [parse_choice(t) for t in take or []])
-        else:
-            made = majority(maps) if method is Method.MAJORITY else staple(maps)
-        if method is Method.STAPLE and len(maps) == 2:
+        choices = [parse_choice(t) for t in take or []]
+        made = with_bar(consensus_job(folders, out, method.value, choices))
+        if method is Method.STAPLE and len(folders) == 2:
             say("Note: with two readings STAPLE cannot tell who is right; see docs/worklist.md.")
-        tissue = tissue_for(made.muscles, [(c.files.muscles, c.files.tissue) for c in opened])
-        session, case = open_session(folders[0], None)
-        edits = case.masks.edits
-        case.masks.replace(made.muscles, tissue, label="consensus")
-        case.masks.edits = edits
-        names = {chr(ord("A") + i): m for i, m in enumerate(maps)}
-        session.review = {
-            "state": "done",
-            "reader": "consensus",
-            "consensus": made.method | {"undecided_voxels": made.undecided},
-            "of": [_reader_of(c, f) for c, f in zip(opened, folders, strict=True)],
-        }
-        session.save(out)
-        for name, dice in reliability(names, made.muscles).items():
-            say(f"{name}: Dice {dice:.4f} against the consensus")
+        for number, dice in enumerate(made.dice):
+            say(f"{chr(ord('A') + number)}: Dice {dice:.4f} against the consensus")
         say(f"{made.undecided} voxels were undecided and are background.")
         say(f"Saved to {out}")
 
@@ -241,11 +203,6 @@ def _opened(folder: Path) -> OpenedCase:
 
     refuse_while_blind(folder)
     return open_case(folder)
-
-
-def _reader_of(case: OpenedCase, folder: Path) -> str:
-    review = case.files.provenance.get("review") or {}
-    return str(review.get("reader") or folder.resolve().name)
 
 
 def _show(rows: list[Agreement]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from napari_backfat.model.progress import Progress
     from napari_backfat.worklist.claims import Claim
     from napari_backfat.worklist.entry import Entry
-    from napari_backfat.worklist.store import Worklist
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the worklist")]
 Reader = Annotated[str, typer.Option(help="Your name, as the folders of your cases are named")]
@@ -205,6 +204,7 @@ def run_ai(
     Exit codes: 0 all done, 2 a problem, 4 some cases failed (they are named), 130 interrupted.
     """
     from napari_backfat.commands import models
+    from napari_backfat.review.ai_case import analyse_job
     from napari_backfat.worklist.prerun import run_waiting
     from napari_backfat.worklist.store import Worklist
 
@@ -213,49 +213,15 @@ def run_ai(
         key = models.choose(model, None, False)
 
         def work(entry: Entry, target: Path) -> Generator[Progress, None, None]:
-            return analyse(worklist, entry, target, key, device)
+            return analyse_job(worklist, entry, target, key, device)
 
         outcome = with_bar(run_waiting(worklist, work, retry=retry, limit=limit))
         for entry_id, problem in outcome.failed.items():
             say(f"Failed: {entry_id}: {problem}", error_console)
-        say(f"{len(outcome.done)} cases done, {len(outcome.failed)} failed.")
+        left = f", {len(outcome.left)} left to readers" if outcome.left else ""
+        say(f"{len(outcome.done)} cases done, {len(outcome.failed)} failed{left}.")
     if outcome.failed:
         raise typer.Exit(_EXIT_SOME_FAILED)
-
-
-def analyse(
-    worklist: Worklist, entry: Entry, target: Path, backend: str, device: str
-) -> Generator[Progress, None, None]:
-    """Segment, measure and save one case of a worklist.
-
-    Parameters
-    ----------
-    worklist : Worklist
-        Says where the images are.
-    entry : Entry
-        The case.
-    target : Path
-        Case folder to write.
-    backend : str
-        Key of `segment.registry`.
-    device : str
-        "auto", "cpu", "cuda" or "mps".
-    """
-    from napari_backfat.model.volume import Contrast
-    from napari_backfat.review.saved_tables import full_save_job
-    from napari_backfat.review.session import ReviewSession
-
-    session = ReviewSession()
-    job: Generator[Progress, None, Any]
-    if entry.case is not None:
-        job = session.open_case_job(worklist.place(entry.case))
-    else:
-        roles = [Contrast(c) for c in entry.contrasts]
-        job = session.load_job([worklist.place(i) for i in entry.images], roles)
-    session.accept_loaded((yield from job))
-    session.accept_segmentation((yield from session.segment_job(backend, device)))
-    session.include_mask_error()
-    yield from full_save_job(session, target)
 
 
 def _text(entry: Entry) -> str:

@@ -80,7 +80,7 @@ class WorklistDesk(QObject):
         self._unsaid = 0.0
         self._since_word = 0.0
         self._ahead = JobRunner(self)
-        self._ahead_for: tuple[Any, ...] | None = None
+        self._ahead_again: str | None = None
         self._loaded: tuple[tuple[Any, ...], Loaded] | None = None
         review.session.opened.connect(self._on_opened)
         review.session.closing.connect(self._on_closing)
@@ -172,11 +172,21 @@ class WorklistDesk(QObject):
 
     # ------------------------------------------------------------------ read ahead
 
-    def read_ahead(self) -> None:
-        """Read the case that would come next, so that it opens at once; nothing is taken."""
-        if self._worklist is None or self.held is None or self._ahead.busy:
+    def read_ahead(self, reader: str | None = None) -> None:
+        """Read the case that would come next, so that it opens at once; nothing is taken.
+
+        Parameters
+        ----------
+        reader : str, optional
+            For whom, while no case is open; else the reader of the open case.
+        """
+        reader = self.held.reader if self.held is not None else reader
+        if self._worklist is None or reader is None:
             return
-        worklist, reader = self._worklist, self.held.reader
+        if self._ahead.busy:  # what is being read may be out of date when it is there
+            self._ahead_again = reader
+            return
+        worklist = self._worklist
         coming = candidates(worklist, reader, worklist.now())
         if not coming:
             return
@@ -193,8 +203,15 @@ class WorklistDesk(QObject):
 
         def done(loaded: Loaded) -> None:
             self._loaded = key, loaded
+            again, self._ahead_again = self._ahead_again, None
+            if again is not None:
+                QTimer.singleShot(0, lambda: self.read_ahead(again))
 
         self._ahead.start("Reading ahead", job(), done)
+
+    def forget_ahead(self) -> None:
+        """Give back the memory of the case that was read ahead."""
+        self._loaded = None
 
     @property
     def is_ahead(self) -> bool:
@@ -269,6 +286,7 @@ class WorklistDesk(QObject):
     def close(self) -> None:
         """Let go of everything; the review stays."""
         self._let_go()
+        self.forget_ahead()
         self._ahead.cancel()
         self._ahead.wait()
         for signal, slot in (

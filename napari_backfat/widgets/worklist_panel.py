@@ -7,30 +7,29 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSettings, Qt, QTimer
-from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import (
     QApplication,
     QCheckBox,
     QComboBox,
     QFileDialog,
     QGridLayout,
-    QHeaderView,
     QLabel,
     QLineEdit,
     QMainWindow,
     QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
+from napari_backfat.widgets.case_table import CaseTable, notes_of
+from napari_backfat.widgets.consensus_bar import ConsensusBar
 from napari_backfat.widgets.jobs import JobRunner
 from napari_backfat.widgets.new_list_dialog import NewListDialog
 from napari_backfat.widgets.opening import open_review_in
 from napari_backfat.widgets.plot_dock_sight import dock_of
+from napari_backfat.widgets.prerun_bar import PrerunBar
 from napari_backfat.widgets.worklist_desk import WorklistDesk
 from napari_backfat.worklist.entry import ReadingState, State, checked_reader
 from napari_backfat.worklist.store import Worklist
@@ -44,23 +43,7 @@ if TYPE_CHECKING:
 
     Read = tuple[list[Entry], list[str]]
 
-# Background and text of a state; the word stands in the cell too.
-COLORS = {
-    State.NEW: ("#5A5A5A", "#FFFFFF"),
-    State.AI_DONE: ("#56B4E9", "#000000"),
-    State.IN_REVIEW: ("#E69F00", "#000000"),
-    State.DONE: ("#009E73", "#FFFFFF"),
-    State.FLAGGED: ("#D55E00", "#FFFFFF"),
-}
 _REFRESH_MS, _TICK_MS = 15_000, 1_000
-_COLUMNS = {
-    "Case": "Name of the case; a double click takes and opens it",
-    "State": "New, AI done, in review, done or flagged",
-    "AI": "Whether the AI's masks are there",
-    "Readers": "Who reads or has read it, and how far",
-    "Time (min)": "Minutes spent on it by all readers together",
-    "Note": "Notes of the list, of the AI and of the readers",
-}
 
 
 class WorklistPanel(QWidget):
@@ -85,7 +68,7 @@ class WorklistPanel(QWidget):
         self.worklist: Worklist | None = None
         self._shown: list[Entry] = []
         self._entries: list[Entry] = []
-        self._placed = False
+        self._placed = self._look_again = False
         self.dialog: NewListDialog | None = None
         self._looking = JobRunner(self)
         self.desk = WorklistDesk(open_review_in(viewer), self)
@@ -126,22 +109,7 @@ class WorklistPanel(QWidget):
         self.search.setToolTip("Show only cases whose name or note holds these letters")
         self.mine = QCheckBox("Mine")
         self.mine.setToolTip("Only cases that you have taken")
-        self.table = QTableWidget(0, len(_COLUMNS))
-        self.table.setHorizontalHeaderLabels(list(_COLUMNS))
-        for column, tip in enumerate(_COLUMNS.values()):
-            head = self.table.horizontalHeaderItem(column)
-            if head is not None:
-                head.setToolTip(tip)
-        self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.table.setToolTip("Double-click takes a case and opens it")
-        vertical, header = self.table.verticalHeader(), self.table.horizontalHeader()
-        assert vertical is not None
-        assert header is not None
-        vertical.setVisible(False)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setStretchLastSection(True)
+        self.table = CaseTable()
         self.next_case = QPushButton("Next case (F4)")
         self.next_case.setToolTip("Take the next case that is free and open it")
         self.done = QPushButton("Done (F2)")
@@ -153,6 +121,8 @@ class WorklistPanel(QWidget):
         self.note = QLineEdit()
         self.note.setPlaceholderText("Your note on the open case; hidden from other readers")
         self.note.setToolTip("Saved with your word on the case; others see it when all are done")
+        self.prerun = PrerunBar(lambda: self.desk.review.segment_panel.wanted)
+        self.consensus = ConsensusBar(self.desk.review)
         self.status = QLabel("Open a worklist.")
         self.status.setWordWrap(True)
         top, buttons = QGridLayout(), QGridLayout()
@@ -174,6 +144,8 @@ class WorklistPanel(QWidget):
         layout.addWidget(self.table, 1)
         layout.addWidget(self.note)
         layout.addLayout(buttons)
+        layout.addWidget(self.consensus)
+        layout.addWidget(self.prerun)
         layout.addWidget(self.status)
         self._update_buttons()
 
@@ -191,6 +163,12 @@ class WorklistPanel(QWidget):
         self.table.cellDoubleClicked.connect(lambda row, _: self._open_row(row))
         self.desk.changed.connect(self._on_changed)
         self.desk.message.connect(self.status.setText)
+        self.table.itemSelectionChanged.connect(self._on_selected)
+        self.consensus.message.connect(self.status.setText)
+        self.consensus.changed.connect(self.look)
+        for signal in (self.desk.review.session.opened, self.desk.review.session.closing):
+            signal.connect(self._on_case)
+        self.prerun.moved.connect(self._on_prerun)
         self._looking.failed.connect(self.status.setText)
 
     # ------------------------------------------------------------------ the list
@@ -220,6 +198,7 @@ class WorklistPanel(QWidget):
             self.status.setText(str(error))
             return
         self.desk.set_worklist(self.worklist)
+        self.prerun.set_worklist(self.worklist)
         self._refresh.start()
         self._update_buttons()
         self.look()
@@ -234,11 +213,15 @@ class WorklistPanel(QWidget):
             yield Progress(0.0, "Reading the worklist")
             return worklist.read_all()
 
-        self._looking.start("Reading the worklist", job(), self._on_read)
+        if not self._looking.start("Reading the worklist", job(), self._on_read):
+            self._look_again = True  # what is being read may be out of date when it is there
 
     def _on_read(self, read: Read) -> None:
         self._entries, problems = read
         self._fill()
+        if self._look_again:
+            self._look_again = False
+            self.look()
         if problems:
             self.status.setText(problems[0])
 
@@ -256,26 +239,18 @@ class WorklistPanel(QWidget):
             for e in seen
             if (state is None or e.state(wanted) is state)
             and (not self.mine.isChecked() or reader in e.readings)
-            and text in f"{e.label} {_notes(e)}".lower()
+            and text in f"{e.label} {notes_of(e)}".lower()
         ]
-        self.table.setRowCount(len(self._shown))
-        for row, entry in enumerate(self._shown):
-            now = entry.state(wanted)
-            readers = ", ".join(f"{n}: {r.state}" for n, r in sorted(entry.readings.items()))
-            minutes = sum(r.seconds for r in entry.readings.values()) / 60
-            cells = (entry.label, now.value, entry.ai.state.value, readers, f"{minutes:.1f}")
-            for column, cell in enumerate((*cells, _notes(entry))):
-                item = QTableWidgetItem(cell)
-                item.setToolTip(cell)
-                if column == 1:
-                    back, front = COLORS[now]
-                    item.setBackground(QBrush(QColor(back)))
-                    item.setForeground(QBrush(QColor(front)))
-                if self.desk.held is not None and entry.id == self.desk.held.entry_id:
-                    font = item.font()
-                    font.setBold(True)
-                    item.setFont(font)
-                self.table.setItem(row, column, item)
+        held = self.desk.held.entry_id if self.desk.held is not None else None
+        self.table.show_entries(self._shown, wanted, held)
+        self._on_selected()
+
+    def _on_selected(self) -> None:
+        """Offer a consensus of the case that is selected."""
+        rows = {index.row() for index in self.table.selectedIndexes()}
+        row = rows.pop() if len(rows) == 1 else -1
+        entry = self._shown[row] if 0 <= row < len(self._shown) else None
+        self.consensus.select(self.worklist, entry, self._reader_or_none() or "")
 
     # ------------------------------------------------------------------ the reader's word
 
@@ -304,6 +279,9 @@ class WorklistPanel(QWidget):
         self._end(ReadingState.GIVEN_BACK)
 
     def _end(self, state: ReadingState) -> bool:
+        if self.consensus.is_open and state is not ReadingState.GIVEN_BACK:
+            reader = self._checked_reader()
+            return reader is not None and self.consensus.end(state, self.note.text(), reader)
         return self.desk.end(state, self.note.text())
 
     def _on_changed(self) -> None:
@@ -312,10 +290,27 @@ class WorklistPanel(QWidget):
         self._update_buttons()
         self.look()
 
+    def _on_case(self, _: Any) -> None:
+        """Look again when the case has been opened or closed; it is under way now."""
+        QTimer.singleShot(0, self._after_case)
+
+    def _after_case(self) -> None:
+        self._update_buttons()
+        if self.consensus.is_open:
+            self.note.setText(str(self.desk.review.session.review.get("note") or ""))
+
+    def _on_prerun(self) -> None:
+        """Show how the cases stand, and read the one that comes next with its new masks."""
+        self.look()
+        reader = self._reader_or_none()
+        if reader is not None:
+            self.desk.read_ahead(reader)
+
     def _update_buttons(self) -> None:
         held = self.desk.held is not None
-        for widget in (self.done, self.flag_case, self.give_back, self.note):
-            widget.setEnabled(held)
+        for widget in (self.done, self.flag_case, self.note):
+            widget.setEnabled(held or self.consensus.is_open)
+        self.give_back.setEnabled(held)
         self.next_case.setEnabled(self.worklist is not None)
         self.reader.setEnabled(not held)
 
@@ -368,15 +363,13 @@ class WorklistPanel(QWidget):
         if event is not None and event.type() == QEvent.Type.DeferredDelete:
             self._refresh.stop()
             self._tick.stop()
+            self.prerun.close_run()
+            for signal in (self.desk.review.session.opened, self.desk.review.session.closing):
+                signal.disconnect(self._on_case)
             self.desk.close()
             self._looking.cancel()
             self._looking.wait()
         return bool(super().event(event))
-
-
-def _notes(entry: Entry) -> str:
-    notes = [entry.note, entry.ai.problem, *(r.note for r in entry.readings.values())]
-    return " | ".join(n for n in notes if n)
 
 
 def _login() -> str:

@@ -114,7 +114,8 @@ def claim_next(
     """Take the next case for a reader.
 
     First the own ones that were left open (after a crash), then those whose AI run is done, then
-    new ones, last those that somebody else took and left without a sign of life.
+    new ones, then those that the AI is at work on, last those that somebody else took and left
+    without a sign of life.
 
     Parameters
     ----------
@@ -160,7 +161,10 @@ def candidates(
         if _not_free(worklist, entry, reader, now) is not None:
             continue
         full = len(entry.taken_by()) >= worklist.settings.readings
-        rank = 0 if mine else 3 if full else 1 if entry.ai.state is AiState.DONE else 2
+        ready = entry.ai.state is AiState.DONE
+        lease = entry.ai.lease  # the AI is at work: taking the case now would waste that
+        busy = entry.ai.state is AiState.RUNNING and lease is not None and lease.holds(now)
+        rank = 0 if mine else 4 if full else 1 if ready else 3 if busy else 2
         ranked.append((rank, position, entry))
     return [entry for _, _, entry in sorted(ranked, key=lambda r: r[:2])]
 

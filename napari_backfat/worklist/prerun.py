@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _RENEW_S = 30.0
+_LOOK_S = 1.0
+
+
+class _Taken(Exception):
+    """A reader took the case meanwhile; the AI gives way."""
 
 
 @dataclass
@@ -36,10 +41,26 @@ class Prerun:
         Ids of cases with a result.
     failed : dict of str to str
         Why, by id.
+    left : list of str
+        Ids of cases that a reader took while the AI was at work on them; nothing was saved.
+    labels : dict of str to str
+        Names for people, by id, of all that were tried.
     """
 
     done: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """What became of the run, in words; every failure is named."""
+        many = "case" if len(self.done) == 1 else "cases"
+        found = f"{len(self.done)} {many} done, {len(self.failed)} failed"
+        if self.left:
+            found += f", {len(self.left)} left to readers who took them meanwhile"
+        why = "".join(f"\n{self.labels[i]}: {problem}" for i, problem in self.failed.items())
+        return f"{found}.{why}"
 
 
 def run_waiting(
@@ -49,6 +70,7 @@ def run_waiting(
 
     Several computers may do this on one worklist: each case is run by one of them. A case whose
     process died is run again; one that nobody can run is marked failed, and the next one follows.
+    A case that a reader holds is left alone, also if the reader takes it during the run.
 
     Parameters
     ----------
@@ -78,20 +100,33 @@ def run_waiting(
             break
         entry = waiting[0]
         tried.add(entry.id)
+        outcome.labels[entry.id] = entry.label
         token = _take(worklist, entry.id, retry)
         if token is None:
             continue
         total = len(tried) + len(waiting) - 1
         began = time.monotonic()
         problem = ""
+        job = work(entry, worklist.ai_folder(entry.id))
         try:
-            heard = began
-            for step in work(entry, worklist.ai_folder(entry.id)):
-                if time.monotonic() - heard > _RENEW_S:
-                    heard = time.monotonic()
+            heard = looked = began
+            said = ""
+            for step in job:
+                clock = time.monotonic()
+                if clock - heard > _RENEW_S:
+                    heard = clock
                     _renew(worklist, entry.id, token)
+                # A new stage may be the one that saves, so each is looked at.
+                if clock - looked > _LOOK_S or step.text != said:
+                    looked, said = clock, step.text
+                    if _is_taken(worklist, entry.id):
+                        raise _Taken
                 fraction = (len(tried) - 1 + step.fraction) / total
                 yield Progress(fraction, f"{entry.label}: {step.text}")
+        except _Taken:
+            _settle(worklist, entry.id, token, AiState.WAITING, "", 0.0)
+            outcome.left.append(entry.id)
+            continue
         except BackfatError as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 - one case must not stop the others
@@ -100,6 +135,8 @@ def run_waiting(
         except BaseException:  # interrupted: the case waits again
             _settle(worklist, entry.id, token, AiState.WAITING, "", 0.0)
             raise
+        finally:
+            job.close()
         state = AiState.FAILED if problem else AiState.DONE
         _settle(worklist, entry.id, token, state, problem, time.monotonic() - began)
         if problem:
@@ -107,6 +144,13 @@ def run_waiting(
         else:
             outcome.done.append(entry.id)
     return outcome
+
+
+def _is_taken(worklist: Worklist, entry_id: str) -> bool:
+    try:
+        return bool(worklist.entry(entry_id).taken_by())
+    except BackfatError:  # the share is away for a moment; that is no reason to lose the work
+        return False
 
 
 def _waiting(worklist: Worklist, retry: bool) -> list[Entry]:

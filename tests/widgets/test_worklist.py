@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 
 from napari_backfat.export.collect import is_done
 from napari_backfat.io.session import open_case
-from napari_backfat.widgets.worklist_panel import COLORS, WorklistPanel
+from napari_backfat.widgets.case_table import COLORS
 from napari_backfat.worklist.claims import claim_next
 from napari_backfat.worklist.entry import ReadingState, State
 from napari_backfat.worklist.sources import add_cases, find_cases
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_backfat.widgets.review_widget import ReviewWidget
+    from napari_backfat.widgets.worklist_panel import WorklistPanel
 
 COUNT = 3
 
