@@ -111,6 +111,12 @@ class ConsensusBar(QWidget):
         if len(folders) < 2:
             self.message.emit(f"{entry.label} has no two readings that are done.")
             return
+        if self._place() == (worklist, entry.id):
+            self.message.emit(
+                f"The consensus of {entry.label} is open here; open another case before you make "
+                "it anew."
+            )
+            return
         if there and not self._review.desk.dialogs.yes(
             "Make the consensus anew?",
             f"There is a consensus of {entry.label} already ({_last_word(entry)}). Yes makes it "
@@ -118,10 +124,6 @@ class ConsensusBar(QWidget):
         ):
             self._review.desk.open_case(out)
             return
-        if self._place() == (worklist, entry.id):  # what is open here cannot be written anew
-            if not self._review.desk.may_leave_case():
-                return
-            self._review.session.close()
         method = str(self.method.currentData())
         job = consensus_job(
             list(folders.values()), out, method, state=ReadingState.IN_REVIEW, made_by=reader
