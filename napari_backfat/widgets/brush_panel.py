@@ -104,7 +104,6 @@ class BrushPanel(QWidget):
         self.outside_row = self._outside_row()
         layout.addLayout(self._undo_row())
         layout.addLayout(self._threshold_row())
-        layout.addWidget(self.outside_row)
         self.message = QLabel("")
         self.message.setWordWrap(True)
         self.message.setMinimumHeight(32)
@@ -155,13 +154,13 @@ class BrushPanel(QWidget):
         holder = QWidget()
         row = QHBoxLayout(holder)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(QLabel("Outside a muscle, paint"))
+        row.addWidget(QLabel("Outside"))
         self.outside = QComboBox()
-        self.outside.setMinimumContentsLength(12)
+        self.outside.setMinimumContentsLength(8)
         self.outside.setSizeAdjustPolicy(_SHORT)
         self.outside.setToolTip(
-            "Tissue counts only inside a muscle. Paint elsewhere is refused, or it grows the "
-            "muscle chosen here."
+            "Outside a muscle: tissue counts only inside one, so paint elsewhere is refused, or "
+            "it grows the muscle chosen here."
         )
         self.outside.addItem("is refused", None)
         for muscle in MUSCLES:
@@ -187,6 +186,7 @@ class BrushPanel(QWidget):
         self.threshold.sliderReleased.connect(self.threshold_done)
         row.addWidget(self.threshold, 1)
         row.addWidget(QLabel("%"))
+        row.addWidget(self.outside_row, 1)
         return row
 
     def _undo_row(self) -> QHBoxLayout:

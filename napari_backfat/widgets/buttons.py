@@ -7,7 +7,8 @@ from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import QToolButton
 
 STYLE = (
-    "QToolButton { padding: 2px 3px; }"
+    # As wide a border on all: a row keeps its height when one of its buttons is chosen.
+    "QToolButton { padding: 0px 2px; border: 2px solid transparent; }"
     " QToolButton:checked { border: 2px solid #BD8000; font-weight: bold; }"
 )
 

@@ -26,7 +26,7 @@ from napari_backfat.widgets.tool_table import BY_NAME, EXTENTS, TOOLS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COLUMNS = 6
+_COLUMNS = 7
 _SHORT = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 _ROWS = (
     ("size", "fill_by", "line", "extent", "slab", "who", "ball"),

@@ -141,7 +141,7 @@ class ReviewWidget(QWidget):
             ("Fat method", self.methods.panel),
         )
         self.tabs = QTabWidget()
-        self.tabs.addTab(Page(work), "Review")
+        self.tabs.addTab(Page(work, always_open=("AI", "Correct")), "Review")
         self.tabs.addTab(Page(person), "Person and levels")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)

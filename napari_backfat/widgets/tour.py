@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QDockWidget, QScrollArea, QToolButton, QWidget
 
 from napari_backfat.model.errors import BackfatError
+from napari_backfat.widgets.fold import Fold
 from napari_backfat.widgets.plot_dock_sight import can_be_seen
 from napari_backfat.widgets.tour_card import TourCard, TourFrame
 from napari_backfat.widgets.tour_memory import remember_offer, was_offered
@@ -229,9 +230,11 @@ class Tour(QObject):
 
 
 def bring_into_sight(widget: QWidget) -> None:
-    """Raise the dock of a widget, and scroll to it."""
+    """Raise the dock of a widget, open its group, and scroll to it."""
     parent = widget.parentWidget()
     while parent is not None:
+        if isinstance(parent, Fold) and widget is not parent.title:
+            parent.open()
         if isinstance(parent, QScrollArea):
             parent.ensureWidgetVisible(widget)
         if isinstance(parent, QDockWidget) and not can_be_seen(widget):
