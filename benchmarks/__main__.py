@@ -21,6 +21,7 @@ BENCHMARKS = (
     "fat_accuracy",
     "open_case",
     "open_dicom",
+    "worklist",
     "start_up",
     "network",
     "cohort",
