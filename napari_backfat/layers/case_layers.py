@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_backfat.layers.cursor import unbox_cursor
 from napari_backfat.layers.mask_binding import MaskBinding
 from napari_backfat.layers.plain import FILE_GRID
 from napari_backfat.layers.scheduling import immediately
@@ -117,6 +118,7 @@ class CaseLayers:
         first.visible = True
         self._show_axial(scan.geometry.shape[0])
         self.binding = MaskBinding(masks, self.muscle, self.tissue, viewer.dims, schedule)
+        unbox_cursor(viewer)
         self.letters = SideLetters(viewer, scan.geometry)
         viewer.layers.selection.active = self.tissue
         self._schedule = schedule

@@ -14,6 +14,8 @@ from napari_backfat.model.anatomy import Muscle, TissueCode
 from tests.widgets.conftest import settle, wait_for
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from tests.widgets.conftest import Bench
 
 _CTRL = Qt.KeyboardModifier.ControlModifier
@@ -252,3 +254,29 @@ def test_double_click_on_a_row_shows_its_largest_slice(bench: Bench) -> None:
     settle()
     bench.review.live.table.cellDoubleClicked.emit(2, 3)
     assert bench.viewer.dims.current_step[0] == 0
+
+
+@pytest.mark.parametrize("boxed", [True, False], ids=["napari's", "ours"])
+def test_no_square_hides_what_the_brush_points_at(bench: Bench, boxed: bool) -> None:
+    """With napari's own box the picture under the pointer is covered; without it, it is free."""
+    y, x = _middle(bench, Muscle.ERECTOR_SPINAE_LEFT)
+    bench.key(Qt.Key.Key_F)
+    bench.key(Qt.Key.Key_B)
+    bench.review.brush_panel.diameter.setValue(20.0)
+    overlay = bench.viewer.canvas.overlays["_brush_circle"]
+    assert overlay.visible
+    assert not overlay.box
+    overlay.box = boxed
+
+    def under_pointer() -> NDArray[np.uint8]:
+        settle(0.3)
+        picture = bench.viewer.screenshot(canvas_only=True, flash=False)
+        place, ratio = bench.at(y, x), picture.shape[1] / bench.canvas.width()
+        row, column = round(place.y() * ratio), round(place.x() * ratio)
+        return np.asarray(picture[row - 2 : row + 3, column - 2 : column + 3, :3])
+
+    bench.move(2, 2)
+    free = under_pointer()
+    bench.move(y, x)
+    overlay.visible = False  # as another tool does; napari leaves its box
+    assert np.array_equal(under_pointer(), free) != boxed
