@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from pydicom.dataset import FileDataset
+    from pydicom.dataset import Dataset
 
     from napari_backfat.io.dicom_frames import Frame
     from napari_backfat.io.dicom_series import SeriesInfo
@@ -315,7 +315,7 @@ def decoded_frames(
         ) from error
 
 
-def _native_frames(dataset: FileDataset, indices: Sequence[int]) -> Iterator[NDArray[np.generic]]:
+def _native_frames(dataset: Dataset, indices: Sequence[int]) -> Iterator[NDArray[np.generic]]:
     """Yield uncompressed frames.
 
     They are decoded as by `iter_pixels`, which asks every file three times for the same values.

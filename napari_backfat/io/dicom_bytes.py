@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_partial
+from pydicom.filereader import read_dataset, read_partial
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pydicom.dataset import FileDataset
+    from pydicom.dataset import Dataset
     from pydicom.tag import BaseTag
 
 PARSER_FAILURES = (
@@ -29,13 +32,23 @@ MAX_ELEMENTS = 20_000
 """Elements of a header outside sequences; real ones have some hundreds."""
 MAX_READS = 2_000_000
 """Pieces that are read of one header, its sequences included; 10,000 frames take about half."""
-_START, _LONGEST_META = 400, 2**16
+_START, _USUAL_META, _LONGEST_META = 400, 1024, 2**16
 _META_AT = 132
+_SYNTAX = b"\x02\x00\x10\x00UI"  # the element of the transfer syntax
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _LONG_FORM = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 )
+
+
+def _meta_of(syntax: str) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = UID(syntax)
+    return meta
+
+
+_PLAIN_META = (_meta_of(ExplicitVRLittleEndian), _meta_of(ImplicitVRLittleEndian))
 
 
 class _Counted:
@@ -79,7 +92,7 @@ def parsed(
     pixels: bool = False,
     defer_size: int | None = None,
     max_reads: int = MAX_READS,
-) -> FileDataset:
+) -> Dataset:
     """Parse a file of which `looks_like_dicom` is true.
 
     Parameters
@@ -107,10 +120,41 @@ def parsed(
         if isinstance(source, bytes):
             content = _Content(source)
             content.left = max_reads
+            plain = _plain(content, stop, wanted)
+            if plain is not None:
+                return plain
             return read_partial(content, stop, None, force=True, specific_tags=wanted)
         with _Stream(io.FileIO(source)) as stream:
             stream.left = max_reads
+            if defer_size is not None:
+                size = os.fstat(stream.fileno()).st_size
+                plain = _plain(stream, stop, wanted) if size <= defer_size else None
+                if plain is not None:
+                    return plain
             return read_partial(stream, stop, defer_size, force=True, specific_tags=wanted)
+
+
+def _plain(stream: BinaryIO, stop: _Counted, tags: list[Any] | None) -> Dataset | None:
+    """Parse a file of the two most frequent forms; None, with the stream rewound, for others.
+
+    pydicom makes four data sets for each file, of preamble, meta information, commands and image,
+    which takes longer than reading the image's.
+    """
+    start = stream.read(_USUAL_META)
+    if start[128:132] == b"DICM" and (end := _meta_end(start)):
+        _, *stated = start[_META_AT:end].split(_SYNTAX)
+        said = stated[0] if len(stated) == 1 else b""
+        for meta in _PLAIN_META:
+            syntax = meta.TransferSyntaxUID.encode()
+            length = len(syntax) + len(syntax) % 2
+            if said.startswith(struct.pack("<H", length) + syntax.ljust(length, b"\0")):
+                stream.seek(end)
+                implicit = meta is _PLAIN_META[1]
+                dataset = read_dataset(stream, implicit, True, stop_when=stop, specific_tags=tags)
+                dataset.file_meta = meta
+                return dataset
+    stream.seek(0)
+    return None
 
 
 def looks_like_dicom(path: Path) -> bool:
@@ -137,18 +181,23 @@ def starts_like_dicom(start: bytes) -> bool:
 
 
 def _meta_is_usable(start: bytes) -> bool | None:
-    """Judge the file meta information (PS3.10 7.1); None if it goes on behind these bytes.
+    """Judge the file meta information; None if it goes on behind these bytes.
 
     The library reads elements of group 2, then of group 0, without any bound, and inflates what
     says to be deflated. Group 0 has no place in a file.
     """
+    end = _meta_end(start)
+    if end is None:
+        return None
+    return start[end : end + 2] != b"\x00\x00" and _DEFLATED not in start[:end]
+
+
+def _meta_end(start: bytes) -> int | None:
+    """Return where the file meta information ends (PS3.10 7.1); None if behind these bytes."""
     at, end = _META_AT, len(start)
-    while True:
-        if at + 12 > end:
-            return None
-        group = start[at : at + 2]
-        if group != b"\x02\x00":
-            return group != b"\x00\x00" and _DEFLATED not in start[:at]
+    while at + 12 <= end:
+        if start[at : at + 2] != b"\x02\x00":
+            return at
         kind = start[at + 4 : at + 6]
         if not (kind.isalpha() and kind.isupper()):  # implicit, against the standard
             (length,) = struct.unpack_from("<I", start, at + 4)
@@ -160,3 +209,4 @@ def _meta_is_usable(start: bytes) -> bool | None:
             (length,) = struct.unpack_from("<H", start, at + 6)
             at += 8
         at += length
+    return None
