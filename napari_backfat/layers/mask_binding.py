@@ -114,9 +114,10 @@ class MaskBinding:
     def _on_set_data(self, event: Any = None) -> None:
         if self._muted:
             return
-        key = self._current_slice()
-        if key != self._slice_key:
-            self._slice_key = key
+        former, self._slice_key = self._slice_key, self._current_slice()
+        # Both layers report a change of slice, the second one with a known slice; finishing a
+        # threshold change for that would stop the window.
+        if former != self._slice_key or self.masks.settling:
             self._start_patrol()
             return
         self.check_all()
@@ -169,16 +170,24 @@ class MaskBinding:
 
     def _on_masks_changed(self, change: Change) -> None:
         if change.adjusted or change.voxels:
-            self._schedule("redraw", _REFRESH_MS, self._redraw)
+            self.redraw_soon()
         if change.refused_outside or change.refused_label or change.refused_protected:
             self.refused.emit(change)
 
+    def redraw_soon(self) -> None:
+        """Draw again what the masks hold in sight."""
+        self._schedule("redraw", _REFRESH_MS, self._redraw)
+
+    def redraw_tissue_soon(self) -> None:
+        """Draw the tissue again, before a threshold change is finished."""
+        self._schedule("redraw tissue", _REFRESH_MS, lambda: self._redraw(("tissue",)))
+
     # ------------------------------------------------------------------ helpers
 
-    def _redraw(self) -> None:
+    def _redraw(self, names: tuple[str, ...] = ("muscle", "tissue")) -> None:
         with self._mute():
-            for layer in self._layers.values():
-                layer.refresh(extent=False, thumbnail=False, highlight=False)
+            for name in names:
+                self._layers[name].refresh(extent=False, thumbnail=False, highlight=False)
 
     @contextlib.contextmanager
     def _mute(self) -> Iterator[None]:

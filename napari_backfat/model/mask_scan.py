@@ -40,6 +40,21 @@ def parts(shape: tuple[int, int, int], box: Box | None) -> list[Box]:
     ]
 
 
+def around(shape: tuple[int, int, int], z: int, spared: Box | None) -> list[Box]:
+    """Return slice `z` of a volume (Z, Y, X) without the part that lies in the spared box."""
+    here, (_, height, width) = slice(z, z + 1), shape
+    if spared is None or z not in range(*spared[0].indices(shape[0])):
+        return [(here, slice(0, height), slice(0, width))]
+    top, bottom, _ = spared[1].indices(height)
+    left, right, _ = spared[2].indices(width)
+    return [
+        (here, slice(0, top), slice(0, width)),
+        (here, slice(bottom, height), slice(0, width)),
+        (here, slice(top, bottom), slice(0, left)),
+        (here, slice(top, bottom), slice(right, width)),
+    ]
+
+
 def differences(
     box: Box, muscle: NDArray[np.uint8], tissue: NDArray[np.uint8], shadow: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
@@ -118,37 +133,55 @@ class RuledChange:
 def ruled_changes(
     shadow: NDArray[np.uint8], decision: NDArray[np.uint16], cut: int
 ) -> Iterator[RuledChange]:
-    """Find the voxels inside muscles, not painted by hand, whose tissue is not what a rule says.
-
-    Slice by slice, so that all of it stays in the processor's cache.
-
-    Parameters
-    ----------
-    shadow : ndarray, shape (Z, Y, X), uint8
-        Joint codes as they are; the caller may write into the slice that was yielded.
-    decision : ndarray, shape (Z, Y, X), uint16
-        What the threshold is compared with.
-    cut : int
-        Smallest code that counts as fat.
+    """Find in every slice what `ruled_in_slice` finds there; arguments as there.
 
     Yields
     ------
     RuledChange
         For every slice with such voxels.
     """
-    depth, height, width = shadow.shape
+    for z in range(shadow.shape[0]):
+        part = ruled_in_slice(shadow, decision, cut, z)
+        if part is not None:
+            yield part
+
+
+def ruled_in_slice(
+    shadow: NDArray[np.uint8], decision: NDArray[np.uint16], cut: int, z: int
+) -> RuledChange | None:
+    """Find the voxels inside muscles, not painted by hand, whose tissue is not what a rule says.
+
+    One slice at a time, so that all of it stays in the processor's cache.
+
+    Parameters
+    ----------
+    shadow : ndarray, shape (Z, Y, X), uint8
+        Joint codes as they are; the caller may write into the slice that was returned.
+    decision : ndarray, shape (Z, Y, X), uint16
+        What the threshold is compared with.
+    cut : int
+        Smallest code that counts as fat.
+    z : int
+        Slice.
+
+    Returns
+    -------
+    RuledChange or None
+        None if there are no such voxels.
+    """
+    _, height, width = shadow.shape
     # Outside every muscle the shadow is 0, so eight voxels can be looked at in one go.
-    words = shadow.view(np.uint64) if width % 8 == 0 else shadow
-    for z in range(depth):
-        rows = np.flatnonzero(np.bitwise_or.reduce(words[z], axis=1))
-        if rows.size == 0:
-            continue
-        where = (z, slice(int(rows[0]), int(rows[-1]) + 1))
-        old = shadow[where]
-        bare = _BARE[old]
-        new = apply_rule(decision[where], cut)
-        new += bare  # wraps where bare is 255, and is not used there
-        index = np.flatnonzero((new != old) & (bare != _NOT_RULED))
-        if index.size:
-            first = (z * height + where[1].start) * width
-            yield RuledChange(z, first, where, index, old.ravel()[index], new.ravel()[index])
+    words = shadow[z].view(np.uint64) if width % 8 == 0 else shadow[z]
+    rows = np.flatnonzero(np.bitwise_or.reduce(words, axis=1))
+    if rows.size == 0:
+        return None
+    where = (z, slice(int(rows[0]), int(rows[-1]) + 1))
+    old = shadow[where]
+    bare = _BARE[old]
+    new = apply_rule(decision[where], cut)
+    new += bare  # wraps where bare is 255, and is not used there
+    index = np.flatnonzero((new != old) & (bare != _NOT_RULED))
+    if index.size == 0:
+        return None
+    first = (z * height + where[1].start) * width
+    return RuledChange(z, first, where, index, old.ravel()[index], new.ravel()[index])

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
-from psygnal import Signal
 
 from napari_backfat.model import mask_scan
-from napari_backfat.model.anatomy import N_TISSUE_CODES, Muscle
+from napari_backfat.model.anatomy import N_TISSUE_CODES
 from napari_backfat.model.change import Author, Change
-from napari_backfat.model.edit_rules import HAND, Written, complete
-from napari_backfat.model.fat_map import apply_rule, threshold_code
-from napari_backfat.model.history import History
-from napari_backfat.model.ledger import Ledger, joint_code
+from napari_backfat.model.edit_rules import HAND
+from napari_backfat.model.fat_map import threshold_code
+from napari_backfat.model.ledger import joint_code
 from napari_backfat.model.mask_scan import Box
-from napari_backfat.model.protection import Protection
+from napari_backfat.model.mask_state import MaskState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.model.fat_map import FatMap
-    from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.history import Step
 
 __all__ = ["Author", "Box", "Change", "Masks"]
 
+_TURN_S = 0.006
 
-class Masks:
+
+class Masks(MaskState):
     """Muscle and tissue labels on one grid, always in step with their ledger.
 
     Anyone may write into `muscle` and `tissue` in place (napari's brush does). `sync` then compares
@@ -60,52 +59,6 @@ class Masks:
         Finished steps made by a person (undo and redo count too); never decreases.
     """
 
-    changed: ClassVar[Signal] = Signal(Change)
-    stepped: ClassVar[Signal] = Signal(str, object)  # "edit", "undo" or "redo", and the Step
-
-    def __init__(self, geometry: Geometry, fat_map: FatMap, threshold: float = 0.5) -> None:
-        if fat_map.codes.shape != geometry.shape:
-            raise ValueError(f"fat map {fat_map.codes.shape} is not on the grid {geometry.shape}")
-        self.geometry = geometry
-        self.muscle: NDArray[np.uint8] = np.zeros(geometry.shape, np.uint8)
-        self.tissue: NDArray[np.uint8] = np.zeros(geometry.shape, np.uint8)
-        self.grow_into: Muscle | None = None
-        self.protection = Protection()
-        self.history = History()
-        self.edits = 0
-        self._fat_map = fat_map
-        self._threshold = threshold
-        self._fat_from = threshold_code(threshold)
-        self._shadow = np.zeros(geometry.shape, np.uint8)
-        # What a person painted, remembered also while a voxel is outside every muscle.
-        self._hand = np.zeros(geometry.shape, np.uint8)
-        # Whether there may be voxels that neither the rule nor a person decided (a foreign map).
-        self._foreign = False
-        self.ledger = self.recount()
-
-    @property
-    def fat_map(self) -> FatMap:
-        """The values that the rule reads."""
-        return self._fat_map
-
-    @property
-    def threshold(self) -> float:
-        """Fat at or above this value of the fat map, 0..1."""
-        return self._threshold
-
-    def recount(self) -> Ledger:
-        """Count the whole volume afresh from `muscle` and `tissue`; changes nothing."""
-        return Ledger.of(self.muscle, self.tissue, self._fat_map.codes)
-
-    def by_hand(self) -> NDArray[np.bool_]:
-        """Return where tissue was painted by a person, bool (Z, Y, X)."""
-        return self.tissue >= HAND
-
-    def ruled_tissue(self, muscle: NDArray[np.uint8], z: int) -> NDArray[np.uint8]:
-        """Return what the rule alone says inside a muscle map of slice `z`, uint8 (Y, X)."""
-        rule = apply_rule(self._fat_map.decision[z], self._fat_from)
-        return np.where(muscle == 0, 0, rule).astype(np.uint8)
-
     def sync(self, box: Box | None = None, author: Author = Author.SCRIPT) -> Change | None:
         """Notice and complete what was written into `muscle` and `tissue`.
 
@@ -123,6 +76,7 @@ class Masks:
         Change or None
             None if nothing differed. `changed` is emitted with the same value.
         """
+        self.settle(box)
         return self._sync_parts(mask_scan.parts(self.geometry.shape, box), author)
 
     def sync_some(self, first_slice: int, max_voxels: int, author: Author) -> int:
@@ -140,8 +94,12 @@ class Masks:
         Returns
         -------
         int
-            The next slice to check; the number of slices when the end is reached.
+            The next slice to check; the number of slices when the end is reached. A threshold
+            change under way comes first, and the same slice is returned again.
         """
+        if self.settling:
+            self.settle_some(_TURN_S)
+            return first_slice
         depth, height, width = self.geometry.shape
         last = min(depth, first_slice + max(1, max_voxels // (height * width)))
         box = (slice(first_slice, last), slice(0, height), slice(0, width))
@@ -149,64 +107,10 @@ class Masks:
         return last
 
     def _sync_parts(self, parts: list[Box], author: Author) -> Change | None:
-        index = mask_scan.all_differences(parts, self.muscle, self.tissue, self._shadow)
-        if index.size == 0:
-            return None
-        old = self._shadow.ravel()[index]
-        written = Written(
-            muscle=self.muscle.ravel()[index],
-            tissue=self.tissue.ravel()[index],
-            former=old,
-            rule=apply_rule(self._fat_map.decision.ravel()[index], self._fat_from),
-            remembered=self._hand.ravel()[index],
-        )
-        new, outside, bad = complete(written, author is Author.BRUSH, self.grow_into)
-        new, held = self.protection.hold(old, new)
-        adjusted = bool(np.any(new != joint_code(written.muscle, written.tissue)) or bad)
-        voxels = self._apply(index, old, new)
-        plane = self.geometry.shape[1] * self.geometry.shape[2]
-        slices = int(index.min()) // plane, int(index.max()) // plane
-        change = Change(voxels, outside, bad, held, adjusted, slices)
-        self.changed.emit(change)
+        change = self._notice(parts, author, self._fat_from)
+        if change is not None:
+            self.changed.emit(change)
         return change
-
-    def _apply(
-        self,
-        index: NDArray[np.int64],
-        old: NDArray[np.uint8],
-        new: NDArray[np.uint8],
-        *,
-        record: bool = True,
-    ) -> int:
-        """Write joint codes everywhere they are held; return how many voxels really changed."""
-        if record:
-            self._list_ruled()
-        muscle, tissue = new // N_TISSUE_CODES, new % N_TISSUE_CODES
-        remembered = self._hand.ravel()[index]
-        self.muscle.ravel()[index] = muscle
-        self.tissue.ravel()[index] = tissue
-        self._shadow.ravel()[index] = new
-        inside = muscle != 0
-        self._hand.ravel()[index[inside]] = np.where(tissue >= HAND, tissue, 0)[inside]
-        real = old != new
-        index, old, new = index[real], old[real], new[real]
-        plane = self.geometry.shape[1] * self.geometry.shape[2]
-        self.ledger.move(index // plane, old, new, self._fat_map.codes.ravel()[index])
-        if record:
-            # Outside muscles a code's tissue part is free: history keeps the remembered mark there.
-            before = np.where(old < N_TISSUE_CODES, remembered[real], old)
-            after = np.where(new < N_TISSUE_CODES, self._hand.ravel()[index], new)
-            self.history.record(index, before, after)
-        return int(index.size)
-
-    def finish_step(self, label: str) -> bool:
-        """Close the undo step that recent `sync` calls belong to; False if nothing changed."""
-        step = self.history.close(label)
-        if step is None:
-            return False
-        self.edits += 1
-        self.stepped.emit("edit", step)
-        return True
 
     def set_threshold(self, threshold: float) -> Change | None:
         """Derive the tissue of every voxel anew that no person has painted.
@@ -274,39 +178,6 @@ class Masks:
         self.history.record_threshold(self._threshold, threshold)
         self._threshold, self._fat_from = threshold, code
         return self._rederive()
-
-    def _take_map(self, fat_map: FatMap) -> None:
-        if fat_map.codes.shape != self.geometry.shape:
-            raise ValueError(f"fat map {fat_map.codes.shape} is not on {self.geometry.shape}")
-        former, self._fat_map = self._fat_map, fat_map
-        if not np.may_share_memory(former.codes, fat_map.codes):
-            self.ledger = self.recount()
-
-    def _rederive(self, *, travelling: bool = False) -> int:
-        """Apply the rule to all voxels inside muscles that are not hand-painted."""
-        # What a step of the rule alone changed follows from the rule and needs no list.
-        list_them = not travelling and (self.history.open_voxels or self._foreign)
-        voxels, codes = 0, self._fat_map.codes
-        for part in mask_scan.ruled_changes(self._shadow, self._fat_map.decision, self._fat_from):
-            self.tissue[part.rows].ravel()[part.index] = part.new % N_TISSUE_CODES
-            self._shadow[part.rows].ravel()[part.index] = part.new
-            values = codes[part.rows].ravel()[part.index]
-            self.ledger.move_in_slice(part.z, part.old, part.new, values)
-            voxels += part.index.size
-            if list_them:
-                self.history.record(part.index + part.first, part.old, part.new)
-        return voxels
-
-    def _list_ruled(self) -> None:
-        """List the voxels of an open change of the rule, because other voxels join its step."""
-        if self.history.open_voxels or self._foreign:
-            return
-        former = self.history.former_rule(self._fat_map)
-        if former is None:
-            return
-        decision, cut = former[0].decision, threshold_code(former[1])
-        for part in mask_scan.ruled_changes(self._shadow, decision, cut):
-            self.history.record(part.index + part.first, part.new, part.old)
 
     def replace(
         self,
@@ -392,8 +263,3 @@ class Masks:
             self._hand.ravel()[flat[outside]] = codes[outside]
         self.stepped.emit(("undo", "redo")[end], step)
         return self._announce(voxels)
-
-    def _announce(self, voxels: int) -> Change:
-        change = Change(voxels, adjusted=True)
-        self.changed.emit(change)
-        return change

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_backfat.model.edit_rules import HAND
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.review.fat import has_own_border, record_of
@@ -92,7 +93,7 @@ def method_text(case: Case) -> str:
     elif abs(masks.threshold - 0.5) > 5e-4:
         shift = 100 * (masks.threshold - 0.5)
         text += f" The borders were then moved by {shift:+.0f} % of the scale by hand."
-    if int(masks.by_hand().sum()):
+    if masks.ledger.counts[:, :, HAND:].any():
         text += " Single voxels were corrected by hand."
     return text + _source_text(case)
 

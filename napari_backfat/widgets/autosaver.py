@@ -13,6 +13,7 @@ from napari_backfat.review.recovery import Keeper
 from napari_backfat.widgets.jobs import JobRunner
 
 if TYPE_CHECKING:
+    from napari_backfat.model.case import Case
     from napari_backfat.review.session import ReviewSession
 
 TICK_MS = 1000
@@ -38,6 +39,7 @@ class Autosaver(QObject):
         self._jobs.failed.connect(self._on_failed)
         self._told = False
         self._noticed: str | None = None
+        self._put_off = False
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tick)
         self._timer.start(TICK_MS)
@@ -47,6 +49,11 @@ class Autosaver(QObject):
         self._clock = AutosaveClock()
 
     def _tick(self) -> None:
+        case = self._session.case
+        if case is not None and not self._put_off and _threshold_moves(case):
+            self._put_off = True  # once only: a slider may be dragged for long
+            return
+        self._put_off = False
         self.keeper.tick()
         notice = self.keeper.notice
         if notice is not None and notice != self._noticed:
@@ -54,7 +61,7 @@ class Autosaver(QObject):
             self.failed.emit(notice)
         elif not self.keeper.troubled:
             self._noticed = None
-        case, folder = self._session.case, self.keeper.folder
+        folder = self.keeper.folder
         if case is None or folder is None or self._jobs.busy:
             return
         if not self._clock.due(case, time.monotonic(), journaled=self.keeper.healthy):
@@ -102,3 +109,9 @@ class Autosaver(QObject):
         # Its result must not arrive after this object is gone, nor two copies be written at once.
         self._jobs.cancel()
         self._jobs.wait()
+
+
+def _threshold_moves(case: Case) -> bool:
+    """Whether the step that is open is a moving threshold; to note it takes a pass over all."""
+    history = case.masks.history
+    return case.masks.settling or (history.is_open and not history.open_voxels)

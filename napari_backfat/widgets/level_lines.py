@@ -97,7 +97,6 @@ class SpineControl(QObject):
         buttons.shown_toggled.connect(self._show)
         buttons.localiser_clicked.connect(self.localiser_clicked)
         plots.slice_requested.connect(self.show_slice)
-        plots.threshold_dragged.connect(self._on_threshold)
 
     @property
     def keys(self) -> dict[str, Callable[[], Any]]:
@@ -154,11 +153,6 @@ class SpineControl(QObject):
         step = list(self._viewer.dims.current_step)
         step[-3] = index
         self._viewer.dims.current_step = tuple(step)
-
-    def _on_threshold(self, threshold: float) -> None:
-        """Follow the dragged line; the release makes one undo step, however long it rests."""
-        if self._case is not None:
-            self._session.set_threshold(threshold)
 
     # ------------------------------------------------------------------ lines
 

@@ -120,7 +120,9 @@ class MethodsDesk(QObject):
         self.panel.set_recipe(recipe_in_force(case), method_text(case), self._warnings())
 
     def _show_text(self) -> None:
-        if self._case is not None:
+        if self._case is not None and self._case.masks.settling:
+            self._text.start()
+        elif self._case is not None:
             self.panel.set_text(method_text(self._case), self._warnings())
 
     def _warnings(self) -> tuple[str, ...]:

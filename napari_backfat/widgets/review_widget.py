@@ -34,6 +34,7 @@ from napari_backfat.widgets.risk_desk import RiskDesk
 from napari_backfat.widgets.scheduler import QtScheduler
 from napari_backfat.widgets.segment_panel import SegmentPanel
 from napari_backfat.widgets.spread_desk import SpreadDesk
+from napari_backfat.widgets.threshold_desk import ThresholdDesk
 from napari_backfat.widgets.tools import Tools
 from napari_backfat.widgets.tour import Tour
 from napari_backfat.widgets.view_panel import ViewPanel
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 
     from napari_backfat.model.case import Case
     from napari_backfat.widgets.worklist_panel import WorklistPanel
-
-_THRESHOLD_REST_MS = 600
 
 
 class ReviewWidget(QWidget):
@@ -110,9 +109,7 @@ class ReviewWidget(QWidget):
         self.localiser = LocaliserDesk(self.spine, self.jobs, lambda: self.desk.dialogs, self)
         self.exports = ExportDesk(self.session, self.jobs, self.desk)
         self.risk = RiskDesk(self.session, lambda: self.desk.dialogs, self.live.risk, self)
-        self._threshold_rest = QTimer(self)
-        self._threshold_rest.setSingleShot(True)
-        self._threshold_rest.setInterval(_THRESHOLD_REST_MS)
+        self.threshold = ThresholdDesk(self.session, viewer.dims, self.scheduler, self)
         self._compose()
         self.tour = Tour(self)
         self._connect()
@@ -163,16 +160,18 @@ class ReviewWidget(QWidget):
         ai.device_chosen.connect(self._on_device)
         ai.models.attach(self.jobs, lambda: self.desk.dialogs, self.show_message)
         ai.uncertain.slice_requested.connect(self.spine.show_slice)
-        brush.threshold_chosen.connect(self._on_threshold)
-        brush.threshold_done.connect(self._on_threshold_rest)
+        brush.threshold_chosen.connect(self.threshold.choose)
+        brush.threshold_done.connect(self.threshold.end)
         brush.undo_clicked.connect(self.tools.undo)
         brush.redo_clicked.connect(self.tools.redo)
         self.patient_panel.patient_changed.connect(self._on_patient)
         self.levels_panel.levels_changed.connect(self._on_levels)
         self.levels_panel.here_requested.connect(self._on_level_here)
         self.live.tables.slice_requested.connect(self.spine.show_slice)
-        self.plots.threshold_done.connect(self._on_threshold_rest)
-        self._threshold_rest.timeout.connect(self._on_threshold_rest)
+        self.plots.threshold_dragged.connect(self.threshold.drag)
+        self.plots.threshold_done.connect(self.threshold.end)
+        self.threshold.slice_done.connect(self._on_slice_ruled)
+        self.threshold.step_ended.connect(self.tools.update_history)
         self.methods.map_changed.connect(self._on_fat_map)
         self.jobs.started.connect(ai.set_busy)
         self.jobs.progressed.connect(ai.set_progress)
@@ -317,16 +316,9 @@ class ReviewWidget(QWidget):
 
     # ------------------------------------------------------------------ edit
 
-    def _on_threshold(self, threshold: float) -> None:
-        if self.session.case is not None:
-            self.session.set_threshold(threshold)
-            self._threshold_rest.start()
-
-    def _on_threshold_rest(self) -> None:
-        self._threshold_rest.stop()
-        if self.session.case is not None:
-            self.session.finish_threshold()
-            self.tools.update_history()
+    def _on_slice_ruled(self) -> None:
+        if self.layers is not None:
+            self.layers.binding.redraw_tissue_soon()
 
     def _on_patient(self, patient: Any) -> None:
         if self.session.case is not None:

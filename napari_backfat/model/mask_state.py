@@ -1,0 +1,295 @@
+"""The arrays of the masks, their ledger and their history, which only ever move together."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from psygnal import Signal
+
+from napari_backfat.model import mask_scan
+from napari_backfat.model.anatomy import N_TISSUE_CODES, Muscle
+from napari_backfat.model.change import Author, Change
+from napari_backfat.model.edit_rules import HAND, Written, complete
+from napari_backfat.model.fat_map import apply_rule, threshold_code
+from napari_backfat.model.history import History
+from napari_backfat.model.ledger import Ledger, joint_code
+from napari_backfat.model.protection import Protection
+from napari_backfat.model.sweep import Sweep
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_backfat.model.fat_map import FatMap
+    from napari_backfat.model.geometry import Geometry
+    from napari_backfat.model.mask_scan import Box
+
+
+class MaskState:
+    """What `Masks` holds and how it moves; see there for the meaning.
+
+    A change of the threshold may be spread over many short turns (`begin_threshold`,
+    `settle_some`). Between two turns arrays, ledger and history agree with each other, but some
+    slices still follow the former rule; every public member that reads or changes voxels finishes
+    the change first (`settle`). Arrays written before the rule reached their slice are noticed
+    under the rule that was in force there.
+    """
+
+    changed: ClassVar[Signal] = Signal(Change)
+    stepped: ClassVar[Signal] = Signal(str, object)  # "edit", "undo" or "redo", and the Step
+
+    def __init__(self, geometry: Geometry, fat_map: FatMap, threshold: float = 0.5) -> None:
+        if fat_map.codes.shape != geometry.shape:
+            raise ValueError(f"fat map {fat_map.codes.shape} is not on the grid {geometry.shape}")
+        self.geometry = geometry
+        self.muscle: NDArray[np.uint8] = np.zeros(geometry.shape, np.uint8)
+        self._tissue: NDArray[np.uint8] = np.zeros(geometry.shape, np.uint8)
+        self.grow_into: Muscle | None = None
+        self.protection = Protection()
+        self.history = History()
+        self.edits = 0
+        self._fat_map = fat_map
+        self._threshold = threshold
+        self._fat_from = threshold_code(threshold)
+        self._shadow = np.zeros(geometry.shape, np.uint8)
+        # What a person painted, remembered also while a voxel is outside every muscle.
+        self._hand = np.zeros(geometry.shape, np.uint8)
+        # Whether there may be voxels that neither the rule nor a person decided (a foreign map).
+        self._foreign = False
+        self._sweep: Sweep | None = None
+        self._ledger = self.recount()
+
+    @property
+    def fat_map(self) -> FatMap:
+        """The values that the rule reads."""
+        return self._fat_map
+
+    @property
+    def threshold(self) -> float:
+        """Fat at or above this value of the fat map, 0..1."""
+        return self._threshold
+
+    @property
+    def tissue(self) -> NDArray[np.uint8]:
+        """`TissueCode` values, uint8 (Z, Y, X); a threshold change under way is finished first."""
+        self.settle()
+        return self._tissue
+
+    @property
+    def ledger(self) -> Ledger:
+        """The numbers; a threshold change under way is finished first."""
+        self.settle()
+        return self._ledger
+
+    def recount(self) -> Ledger:
+        """Count the whole volume afresh from `muscle` and `tissue`."""
+        return Ledger.of(self.muscle, self.tissue, self._fat_map.codes)
+
+    def by_hand(self) -> NDArray[np.bool_]:
+        """Return where tissue was painted by a person, bool (Z, Y, X)."""
+        return self.tissue >= HAND
+
+    def ruled_tissue(self, muscle: NDArray[np.uint8], z: int) -> NDArray[np.uint8]:
+        """Return what the rule alone says inside a muscle map of slice `z`, uint8 (Y, X)."""
+        rule = apply_rule(self._fat_map.decision[z], self._fat_from)
+        return np.where(muscle == 0, 0, rule).astype(np.uint8)
+
+    def _notice(self, parts: list[Box], author: Author, cut: int) -> Change | None:
+        """Complete and count what was written into some parts, under the rule of a cut."""
+        index = mask_scan.all_differences(parts, self.muscle, self._tissue, self._shadow)
+        if index.size == 0:
+            return None
+        old = self._shadow.ravel()[index]
+        written = Written(
+            muscle=self.muscle.ravel()[index],
+            tissue=self._tissue.ravel()[index],
+            former=old,
+            rule=apply_rule(self._fat_map.decision.ravel()[index], cut),
+            remembered=self._hand.ravel()[index],
+        )
+        new, outside, bad = complete(written, author is Author.BRUSH, self.grow_into)
+        new, held = self.protection.hold(old, new)
+        adjusted = bool(np.any(new != joint_code(written.muscle, written.tissue)) or bad)
+        voxels = self._apply(index, old, new)
+        plane = self.geometry.shape[1] * self.geometry.shape[2]
+        slices = int(index.min()) // plane, int(index.max()) // plane
+        return Change(voxels, outside, bad, held, adjusted, slices)
+
+    def _apply(
+        self,
+        index: NDArray[np.int64],
+        old: NDArray[np.uint8],
+        new: NDArray[np.uint8],
+        *,
+        record: bool = True,
+    ) -> int:
+        """Write joint codes everywhere they are held; return how many voxels really changed."""
+        if record:
+            self._list_ruled()
+        muscle, tissue = new // N_TISSUE_CODES, new % N_TISSUE_CODES
+        remembered = self._hand.ravel()[index]
+        self.muscle.ravel()[index] = muscle
+        self._tissue.ravel()[index] = tissue
+        self._shadow.ravel()[index] = new
+        inside = muscle != 0
+        self._hand.ravel()[index[inside]] = np.where(tissue >= HAND, tissue, 0)[inside]
+        real = old != new
+        index, old, new = index[real], old[real], new[real]
+        plane = self.geometry.shape[1] * self.geometry.shape[2]
+        self._ledger.move(index // plane, old, new, self._fat_map.codes.ravel()[index])
+        if record:
+            # Outside muscles a code's tissue part is free: history keeps the remembered mark there.
+            before = np.where(old < N_TISSUE_CODES, remembered[real], old)
+            after = np.where(new < N_TISSUE_CODES, self._hand.ravel()[index], new)
+            self.history.record(index, before, after)
+        return int(index.size)
+
+    def finish_step(self, label: str) -> bool:
+        """Close the undo step that recent `sync` calls belong to; False if nothing changed."""
+        self.settle()
+        step = self.history.close(label)
+        if step is None:
+            return False
+        self.edits += 1
+        self.stepped.emit("edit", step)
+        return True
+
+    def _take_map(self, fat_map: FatMap) -> None:
+        if fat_map.codes.shape != self.geometry.shape:
+            raise ValueError(f"fat map {fat_map.codes.shape} is not on {self.geometry.shape}")
+        former, self._fat_map = self._fat_map, fat_map
+        if not np.may_share_memory(former.codes, fat_map.codes):
+            self._ledger = self.recount()
+
+    def _rederive(self, *, travelling: bool = False) -> int:
+        """Apply the rule to all voxels inside muscles that are not hand-painted."""
+        depth = self.geometry.shape[0]
+        return sum(self._rederive_slice(z, travelling=travelling) for z in range(depth))
+
+    def _rederive_slice(self, z: int, *, travelling: bool = False) -> int:
+        decision = self._fat_map.decision
+        part = mask_scan.ruled_in_slice(self._shadow, decision, self._fat_from, z)
+        if part is None:
+            return 0
+        tissue = self._tissue[part.rows].ravel()
+        # Paint that nobody announced yet stays where it was written, and is found after this.
+        kept = tissue[part.index] == part.old % N_TISSUE_CODES
+        tissue[part.index[kept]] = part.new[kept] % N_TISSUE_CODES
+        self._shadow[part.rows].ravel()[part.index] = part.new
+        values = self._fat_map.codes[part.rows].ravel()[part.index]
+        self._ledger.move_in_slice(z, part.old, part.new, values)
+        # What a step of the rule alone changed follows from the rule and needs no list.
+        if not travelling and (self.history.open_voxels or self._foreign):
+            self.history.record(part.index + part.first, part.old, part.new)
+        return int(part.index.size)
+
+    def _list_ruled(self) -> None:
+        """List the voxels of an open change of the rule, because other voxels join its step."""
+        if self.history.open_voxels or self._foreign:
+            return
+        former = self.history.former_rule(self._fat_map)
+        if former is None:
+            return
+        decision, cut = former[0].decision, threshold_code(former[1])
+        for part in mask_scan.ruled_changes(self._shadow, decision, cut):
+            self.history.record(part.index + part.first, part.new, part.old)
+
+    def _announce(self, voxels: int) -> Change:
+        change = Change(voxels, adjusted=True)
+        self.changed.emit(change)
+        return change
+
+    # ------------------------------------------------------------------ threshold, in turns
+
+    @property
+    def settling(self) -> bool:
+        """Whether a threshold change is under way."""
+        return self._sweep is not None
+
+    def begin_threshold(self, threshold: float, first_slice: int = 0) -> None:
+        """Begin a change of the threshold that `settle_some` carries out in turns.
+
+        The threshold counts at once; a change that was under way goes on towards the new value.
+        Everything else that is asked of the masks finishes the change first, so that nobody ever
+        sees half of it, except in the array that is on display.
+
+        Parameters
+        ----------
+        threshold : float
+            Fat at or above this value, 0..1.
+        first_slice : int
+            Where to begin, working index Z; the change spreads from there.
+
+        Raises
+        ------
+        BackfatError
+            If the threshold is not between 0 and 1.
+        """
+        code = threshold_code(threshold)
+        if self._sweep is not None and (self._sweep.label is not None or not self._sweep.is_mine):
+            self.settle()  # its step was ended: this change is another one
+        if threshold == self._threshold:
+            return
+        if self._sweep is None:
+            self._sweep = Sweep.begin(self.geometry.shape[0], self._fat_from)
+        self.history.record_threshold(self._threshold, threshold)
+        self._threshold, self._fat_from = threshold, code
+        self._sweep.restart(first_slice)
+
+    def settle_some(self, budget_s: float) -> bool:
+        """Go on with a threshold change for a while.
+
+        Parameters
+        ----------
+        budget_s : float
+            Seconds after which no further slice is begun; one slice is always done.
+
+        Returns
+        -------
+        bool
+            True if nothing is left to do. `changed` was emitted then, once for all of it.
+        """
+        return self._work(budget_s, None)
+
+    def settle(self, written: Box | None = None) -> None:
+        """Finish a threshold change that is under way, now.
+
+        Parameters
+        ----------
+        written : tuple of slice, optional
+            Part of (Z, Y, X) that was written after the change began and waits to be noticed;
+            what was written elsewhere came before the change.
+        """
+        if self._sweep is not None:
+            self._work(float("inf"), written)
+
+    def end_threshold(self, label: str) -> None:
+        """Close the undo step of a threshold change, at once or when it is finished."""
+        if self._sweep is not None:
+            self._sweep.label = label
+        elif self.history.former_rule(self._fat_map) is not None:
+            # A stroke may have begun meanwhile: it ended that step, and is not to be cut in two.
+            self.finish_step(label)
+
+    def _work(self, budget_s: float, written: Box | None) -> bool:
+        sweep = self._sweep
+        if sweep is None or not sweep.is_mine:
+            return sweep is None
+        end = time.perf_counter() + budget_s
+        while sweep.waiting:
+            z = sweep.waiting.popleft()
+            # What was written before belongs to the former rule, as if it had been noticed then.
+            parts = mask_scan.around(self.geometry.shape, z, written)
+            found = self._notice(parts, Author.SCRIPT, int(sweep.cuts[z]))
+            if found is not None:
+                sweep.found.append(found)
+            sweep.voxels += self._rederive_slice(z)
+            sweep.cuts[z] = self._fat_from
+            if sweep.waiting and time.perf_counter() >= end:
+                return False
+        self._sweep = None
+        self.changed.emit(sweep.result())
+        if sweep.label is not None:
+            self.finish_step(sweep.label)
+        return True
