@@ -69,12 +69,21 @@ class MaskErrorFollower(QObject):
         case = self._case
         if case is None:
             return
+        if case.masks.settling:
+            self._rest.start()
+            return
         if not self.jobs.start("Masks", mask_error_job(case), lambda e: self._take(case, e)):
             self._rest.start()
 
     def _take(self, case: Case, errors: MaskErrors) -> None:
-        if case is self._case and self._session.live is not None:
-            self._session.live.set_errors(errors)
+        if case is not self._case or self._session.live is None:
+            return
+        if case.masks.settling:
+            # A threshold is being applied in turns: these masks are gone, and showing their errors
+            # would finish it in one block.
+            self._rest.start()
+            return
+        self._session.live.set_errors(errors)
 
     def stop(self) -> None:
         """End; waits for a thread that is still leaving."""

@@ -10,6 +10,8 @@ from qtpy.QtCore import Qt
 
 from napari_backfat.model.anatomy import Muscle, TissueCode
 from napari_backfat.model.mask_state import MaskState
+from napari_backfat.review.measurement_error import mask_error_job
+from napari_backfat.review.session import run_to_end
 from tests.widgets.conftest import settle, wait_for
 
 if TYPE_CHECKING:
@@ -165,3 +167,20 @@ def test_a_case_closed_in_the_midst_leaves_nothing_behind(slow: Bench) -> None:
     settle(0.3)
     assert masks.ledger.equals(masks.recount())
     assert slow.review.session.case is None
+
+
+def test_errors_of_masks_that_are_changing_are_not_taken(slow: Bench) -> None:
+    case, follower = slow.case, slow.review.risk.errors
+    follower.jobs.cancel()
+    follower.jobs.wait()
+    errors = run_to_end(mask_error_job(case))
+    live = slow.review.session.live
+    assert live is not None
+    before = live.errors
+    slow.review.brush_panel.threshold.setValue(10)
+    assert case.masks.settling
+    follower._take(case, errors)
+    assert case.masks.settling  # it did not finish the change in one block
+    assert live.errors is before
+    wait_for(lambda: not case.masks.settling)
+    wait_for(lambda: live.errors is not None and live.errors is not before, 60)
