@@ -97,11 +97,11 @@ def records() -> Iterator[Record]:
             yield from _paint(application, viewer, review, clock, text)
         yield from _reslice(application, review)
     finally:
-        for undo in watched:
-            undo()
-        review.session.close()
+        review.session.close()  # before: the callbacks that it takes back are the watched ones
         viewer.close()
         _wait(application, 0.2)
+        for undo in watched:
+            undo()
 
 
 def _paint(
