@@ -26,7 +26,7 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.real_case import EXPERT, expert_muscles, open_case
+from benchmarks.real_case import expert_muscles, open_case
 from napari_backfat.model.anatomy import MUSCLES, Muscle, MuscleGroup
 from napari_backfat.segment.quality import (
     FEATURES,
@@ -40,6 +40,7 @@ from napari_backfat.segment.weights import BUNDLED, find_weights
 from napari_backfat.train.config import load_config
 from napari_backfat.train.damage import DAMAGES
 from napari_backfat.train.evaluate import run
+from napari_backfat.train.real_slices import EXPERT
 from napari_backfat.train.sources import scan_of
 from napari_backfat.train.trials import Trial, map_trial, phantom_trial
 from tests.shared_data import real_dixon_case, shared_data_folder
@@ -86,7 +87,7 @@ def rows_of(trial: Trial, made: Segmentation) -> tuple[list[Row], list[SliceRow]
     """Compare a result with the truth; the third value counts muscles that were not found."""
     rows, slices, missed = [], [], 0
     voxel_ml = trial.scan.geometry.voxel_ml
-    labelled = EXPERT.values() if trial.person == REAL else MUSCLES
+    labelled = EXPERT if trial.person == REAL else MUSCLES
     for m in labelled:
         ours, truth = made.muscle == m, trial.truth == m
         if truth.sum() * voxel_ml < _LEAST_ML and not ours.any():
@@ -276,7 +277,7 @@ def main(arguments: list[str], console: Console | None = None) -> int:
         raw = json.loads(options.rows.read_text("utf-8"))
         rows = [Row(**r) for r in raw["rows"]]
         slices = [SliceRow(**r) for r in raw["slices"]]
-        real = [Row(**r) for r in raw["real"] if r["muscle"] in EXPERT.values()]
+        real = [Row(**r) for r in raw["real"] if r["muscle"] in EXPERT]
         missed = raw["missed"]
         if raw["weights_sha256"] != weights.sha256:
             console.print("these rows belong to other weights")

@@ -13,9 +13,9 @@ import numpy as np
 from rich.console import Console
 
 from napari_backfat.measure.table import MEASURES, value_of
-from napari_backfat.model.anatomy import Muscle
 from napari_backfat.model.volume import Contrast
 from napari_backfat.review.session import ReviewSession, run_to_end
+from napari_backfat.train import real_slices
 from tests.shared_data import real_dixon_case
 
 if TYPE_CHECKING:
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 
     from napari_backfat.model.results import Measurement
     from tests.shared_data import RealDixon
-
-# Label numbers of the published file; sides checked by its affine.
-EXPERT = {
-    1: Muscle.ERECTOR_SPINAE_RIGHT,
-    2: Muscle.MULTIFIDUS_RIGHT,
-    3: Muscle.MULTIFIDUS_LEFT,
-    4: Muscle.ERECTOR_SPINAE_LEFT,
-}
 
 
 def open_case(case: RealDixon) -> ReviewSession:
@@ -45,11 +37,7 @@ def expert_muscles(case: RealDixon, session: ReviewSession) -> NDArray[np.uint8]
     """Return the expert's labels on the working grid with `Muscle` ids."""
     assert session.case is not None
     labels = np.asarray(nib.load(case.labels).dataobj)
-    working = session.case.scan.reference.file_grid.to_working(labels)
-    muscles = np.zeros(working.shape, np.uint8)
-    for label, muscle in EXPERT.items():
-        muscles[working == label] = muscle
-    return muscles
+    return real_slices.expert_muscles(session.case.scan.reference.file_grid.to_working(labels))
 
 
 def dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
@@ -91,7 +79,7 @@ def _print_table(
     heads = [f"{m.label} ({m.unit})" for m in MEASURES]
     console.print("| muscle | Dice | " + " | ".join(f"{h}: expert / AI" for h in heads) + " |")
     console.print("|---" * (2 + len(heads)) + "|")
-    for muscle in sorted(EXPERT.values()):
+    for muscle in sorted(real_slices.EXPERT):
         overlap = dice(expert == muscle, found == muscle)
         cells = []
         for measure in MEASURES:

@@ -65,24 +65,25 @@ class _Counted:
         return int(tag) in self.before
 
 
-class _Stream(io.BufferedReader):
+class _BoundedReads:
+    """Counts the pieces that are read of a stream, and ends in a ValueError where it goes on."""
+
     left = MAX_READS
 
     def read(self, size: int | None = -1, /) -> bytes:
         self.left -= 1
         if self.left < 0:
             raise ValueError("too many pieces")
-        return super().read(size)
+        piece: bytes = super().read(size)  # type: ignore[misc]
+        return piece
 
 
-class _Content(io.BytesIO):
-    left = MAX_READS
+class _Stream(_BoundedReads, io.BufferedReader):
+    pass
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.left -= 1
-        if self.left < 0:
-            raise ValueError("too many pieces")
-        return super().read(size)
+
+class _Content(_BoundedReads, io.BytesIO):
+    pass
 
 
 def parsed(

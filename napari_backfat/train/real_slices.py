@@ -30,6 +30,14 @@ EXPERT = {
 }
 
 
+def expert_muscles(labels: NDArray[np.number]) -> NDArray[np.uint8]:
+    """Turn the published label numbers into `Muscle` ids; same shape, the rest is background."""
+    muscles: NDArray[np.uint8] = np.zeros(labels.shape, dtype=np.uint8)
+    for muscle, value in EXPERT.items():
+        muscles[labels == value] = muscle
+    return muscles
+
+
 def real_case(root: Path, name: str) -> CollectedCase:
     """Read a Dixon pair and its expert labels.
 
@@ -59,15 +67,12 @@ def real_case(root: Path, name: str) -> CollectedCase:
     water, _ = read_working(paths["water"])
     fat, grid = read_working(paths["fat"])
     labels, _ = read_working(paths["dseg"])
-    muscles: NDArray[np.uint8] = np.zeros(labels.shape, dtype=np.uint8)
-    for muscle, value in EXPERT.items():
-        muscles[labels == value] = muscle
     scan = scan_of({Contrast.WATER: water, Contrast.FAT: fat}, grid, name)
     return CollectedCase(
         folder=folder,
         id=name,
         scan=scan,
-        muscles=muscles,
+        muscles=expert_muscles(labels),
         ai_muscles=None,
         labelled=frozenset(EXPERT),
         changed_voxels=None,

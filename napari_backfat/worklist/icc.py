@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from napari_backfat.model.errors import BackfatError
 
@@ -152,12 +151,19 @@ def _two_one(
         return value, math.nan, math.nan
     freedom = (a * msc + b * mse) ** 2 / spread
     upper_tail = 1 - (1 - confidence) / 2
-    f_low = float(stats.f.ppf(upper_tail, n - 1, freedom))
-    f_high = float(stats.f.ppf(upper_tail, freedom, n - 1))
+    f_low = _f_quantile(upper_tail, n - 1, freedom)
+    f_high = _f_quantile(upper_tail, freedom, n - 1)
     others = k * msc + (k * n - k - n) * mse
     low = n * (msr - f_low * mse) / (f_low * others + n * msr)
     high = n * (f_high * msr - mse) / (others + n * f_high * msr)
     return value, low, high
+
+
+def _f_quantile(share: float, above: float, below: float) -> float:
+    """Return the quantile of Fisher's F with these degrees of freedom."""
+    from scipy import stats  # a third of a second, which no start of the window should pay
+
+    return float(stats.f.ppf(share, above, below))
 
 
 def _three_one(
@@ -170,6 +176,6 @@ def _three_one(
         return 1.0, 1.0, 1.0
     upper_tail = 1 - (1 - confidence) / 2
     ratio = msr / mse
-    low = ratio / float(stats.f.ppf(upper_tail, n - 1, (n - 1) * (k - 1)))
-    high = ratio * float(stats.f.ppf(upper_tail, (n - 1) * (k - 1), n - 1))
+    low = ratio / _f_quantile(upper_tail, n - 1, (n - 1) * (k - 1))
+    high = ratio * _f_quantile(upper_tail, (n - 1) * (k - 1), n - 1)
     return value, (low - 1) / (low + k - 1), (high - 1) / (high + k - 1)

@@ -18,6 +18,8 @@ from qtpy.QtWidgets import QApplication
 from napari_backfat.io.roles import Role
 from napari_backfat.model.volume import Contrast
 from napari_backfat.widgets.opening import open_review_in
+from napari_backfat.worklist.sources import add_cases, find_cases
+from napari_backfat.worklist.store import Worklist
 from tests.phantom import MadeCase, make_case
 
 if TYPE_CHECKING:
@@ -234,6 +236,17 @@ def write_pair(folder: Path, made: MadeCase) -> list[Path]:
         nib.Nifti1Image(array, grid.affine).to_filename(path)
         paths.append(path)
     return paths
+
+
+def list_of_pairs(root: Path, count: int) -> Worklist:
+    """Write small Dixon scans and make a worklist of them."""
+    for number in range(count):
+        folder = root / "scans" / f"p{number}"
+        folder.mkdir(parents=True)
+        write_pair(folder, make_case((5, 40, 64), (4.0, 2.0, 2.0), noise=40.0, seed=number))
+    made = Worklist.create(root / "list")
+    add_cases(made, find_cases(root / "scans")[0])
+    return made
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,9 @@ from napari_backfat.model.progress import Progress
 from napari_backfat.segment import backend as backends
 from napari_backfat.worklist.claims import claim
 from napari_backfat.worklist.entry import AiState
-from napari_backfat.worklist.sources import add_cases, find_cases
-from napari_backfat.worklist.store import Worklist
 from tests.phantom import make_case
 from tests.review.backends import LeanBox
-from tests.widgets.conftest import Bench, wait_for, write_pair
+from tests.widgets.conftest import Bench, list_of_pairs, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from napari_backfat.segment.backend import Segmentation
     from napari_backfat.widgets.review_widget import ReviewWidget
     from napari_backfat.widgets.worklist_panel import WorklistPanel
+    from napari_backfat.worklist.store import Worklist
 
 COUNT = 3
 
@@ -46,13 +45,7 @@ class Patient(LeanBox):
 
 @pytest.fixture
 def worklist(tmp_path: Path) -> Worklist:
-    for number in range(COUNT):
-        folder = tmp_path / "scans" / f"p{number}"
-        folder.mkdir(parents=True)
-        write_pair(folder, make_case((5, 40, 64), (4.0, 2.0, 2.0), noise=40.0, seed=number))
-    made = Worklist.create(tmp_path / "list")
-    add_cases(made, find_cases(tmp_path / "scans")[0])
-    return made
+    return list_of_pairs(tmp_path, COUNT)
 
 
 @pytest.fixture

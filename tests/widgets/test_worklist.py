@@ -12,10 +12,8 @@ from napari_backfat.io.session import open_case
 from napari_backfat.widgets.case_table import COLORS
 from napari_backfat.worklist.claims import claim_next
 from napari_backfat.worklist.entry import ReadingState, State
-from napari_backfat.worklist.sources import add_cases, find_cases
-from napari_backfat.worklist.store import Worklist
 from tests.phantom import make_case
-from tests.widgets.conftest import Bench, settle, wait_for, write_pair
+from tests.widgets.conftest import Bench, list_of_pairs, settle, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,19 +21,14 @@ if TYPE_CHECKING:
 
     from napari_backfat.widgets.review_widget import ReviewWidget
     from napari_backfat.widgets.worklist_panel import WorklistPanel
+    from napari_backfat.worklist.store import Worklist
 
 COUNT = 3
 
 
 @pytest.fixture
 def worklist(tmp_path: Path) -> Worklist:
-    for number in range(COUNT):
-        folder = tmp_path / "scans" / f"p{number}"
-        folder.mkdir(parents=True)
-        write_pair(folder, make_case((5, 40, 64), (4.0, 2.0, 2.0), noise=40.0, seed=number))
-    made = Worklist.create(tmp_path / "list")
-    add_cases(made, find_cases(tmp_path / "scans")[0])
-    return made
+    return list_of_pairs(tmp_path, COUNT)
 
 
 @pytest.fixture
