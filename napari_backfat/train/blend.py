@@ -49,7 +49,7 @@ def blended_slice(
     ndarray, shape (Y, X), uint8
         Labels on the grid of `stack`.
     """
-    labels = stack.labels[int(rng.integers(stack.labels.shape[0]))]
+    labels: NDArray[np.uint8] = stack.labels[int(rng.integers(stack.labels.shape[0]))]
     others = [other for other in others if other is not stack]
     if not others:
         return labels

@@ -171,8 +171,8 @@ def _head(backend: TorchBackend, cases: list[Case]) -> list[str]:
         "# The ten worst cases",
         f"Written by `python -m napari_backfat.train worst` for {backend.name}. {len(cases)} "
         "synthetic scans that the measured network did not train on (phantom persons with their "
-        "own seeds and random scanner settings, and, where there is a second table, deformations of "
-        "the held-out label map under random sequences) have a "
+        "own seeds and random scanner settings, and, where there is a second table, deformations "
+        "of the held-out label map under random sequences) have a "
         f"median mean Dice of {middle:.3f}; {len(bad)} of them lie under 0.8, and the program "
         f"warned about {said} of these. First the ten phantom persons with the lowest.",
         "In the pictures: left the image, in the middle the truth, right what the network drew, "
