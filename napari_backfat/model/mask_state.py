@@ -19,21 +19,25 @@ from napari_backfat.model.protection import Protection
 from napari_backfat.model.sweep import Sweep
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from napari_backfat.model.fat_map import FatMap
     from napari_backfat.model.geometry import Geometry
+    from napari_backfat.model.history import Step
     from napari_backfat.model.mask_scan import Box
 
 
 class MaskState:
     """What `Masks` holds and how it moves; see there for the meaning.
 
-    A change of the threshold may be spread over many short turns (`begin_threshold`,
-    `settle_some`). Between two turns arrays, ledger and history agree with each other, but some
-    slices still follow the former rule; every public member that reads or changes voxels finishes
-    the change first (`settle`). Arrays written before the rule reached their slice are noticed
-    under the rule that was in force there.
+    A change of the threshold or of the fat method, and undo and redo of one, may be spread over
+    many short turns (`begin_threshold`, `begin_method`, `begin_undo`, `settle_some`). Between two
+    turns arrays, ledger and history agree with each other, but some slices still follow the former
+    rule; every public member that reads or changes voxels finishes the change first (`settle`).
+    Arrays written before the rule reached their slice are noticed under the rule that was in force
+    there.
     """
 
     changed: ClassVar[Signal] = Signal(Change)
@@ -58,6 +62,7 @@ class MaskState:
         # Whether there may be voxels that neither the rule nor a person decided (a foreign map).
         self._foreign = False
         self._sweep: Sweep | None = None
+        self.before_change: Callable[[int, int], None] | None = None
         self._ledger = self.recount()
 
     @property
@@ -82,6 +87,17 @@ class MaskState:
         self.settle()
         return self._ledger
 
+    @property
+    def noticed(self) -> NDArray[np.uint8]:
+        """Joint codes as last noticed, read-only uint8 (Z, Y, X); 0 outside every muscle.
+
+        They change slice by slice while a threshold change is under way. `before_change` is called
+        with the first and the last slice before any of them changes.
+        """
+        view = self._shadow.view()
+        view.setflags(write=False)
+        return view
+
     def recount(self) -> Ledger:
         """Count the whole volume afresh from `muscle` and `tissue`."""
         return Ledger.of(self.muscle, self.tissue, self._fat_map.codes)
@@ -95,8 +111,8 @@ class MaskState:
         rule = apply_rule(self._fat_map.decision[z], self._fat_from)
         return np.where(muscle == 0, 0, rule).astype(np.uint8)
 
-    def _notice(self, parts: list[Box], author: Author, cut: int) -> Change | None:
-        """Complete and count what was written into some parts, under the rule of a cut."""
+    def _notice(self, parts: list[Box], author: Author, rule: tuple[FatMap, int]) -> Change | None:
+        """Complete and count what was written into some parts, under a map and its cut."""
         index = mask_scan.all_differences(parts, self.muscle, self._tissue, self._shadow)
         if index.size == 0:
             return None
@@ -105,7 +121,7 @@ class MaskState:
             muscle=self.muscle.ravel()[index],
             tissue=self._tissue.ravel()[index],
             former=old,
-            rule=apply_rule(self._fat_map.decision.ravel()[index], cut),
+            rule=apply_rule(rule[0].decision.ravel()[index], rule[1]),
             remembered=self._hand.ravel()[index],
         )
         new, outside, bad = complete(written, author is Author.BRUSH, self.grow_into)
@@ -125,6 +141,9 @@ class MaskState:
         record: bool = True,
     ) -> int:
         """Write joint codes everywhere they are held; return how many voxels really changed."""
+        if index.size and self.before_change is not None:
+            plane = self.geometry.shape[1] * self.geometry.shape[2]
+            self.before_change(int(index.min()) // plane, int(index.max()) // plane)
         if record:
             self._list_ruled()
         muscle, tissue = new // N_TISSUE_CODES, new % N_TISSUE_CODES
@@ -155,9 +174,12 @@ class MaskState:
         self.stepped.emit("edit", step)
         return True
 
-    def _take_map(self, fat_map: FatMap) -> None:
+    def _check_map(self, fat_map: FatMap) -> None:
         if fat_map.codes.shape != self.geometry.shape:
             raise ValueError(f"fat map {fat_map.codes.shape} is not on {self.geometry.shape}")
+
+    def _take_map(self, fat_map: FatMap) -> None:
+        self._check_map(fat_map)
         former, self._fat_map = self._fat_map, fat_map
         if not np.may_share_memory(former.codes, fat_map.codes):
             self._ledger = self.recount()
@@ -172,6 +194,8 @@ class MaskState:
         part = mask_scan.ruled_in_slice(self._shadow, decision, self._fat_from, z)
         if part is None:
             return 0
+        if self.before_change is not None:
+            self.before_change(z, z)
         tissue = self._tissue[part.rows].ravel()
         # Paint that nobody announced yet stays where it was written, and is found after this.
         kept = tissue[part.index] == part.old % N_TISSUE_CODES
@@ -200,11 +224,11 @@ class MaskState:
         self.changed.emit(change)
         return change
 
-    # ------------------------------------------------------------------ threshold, in turns
+    # ------------------------------------------------------------------ the rule, in turns
 
     @property
     def settling(self) -> bool:
-        """Whether a threshold change is under way."""
+        """Whether a change of threshold or fat method, or its undo or redo, is under way."""
         return self._sweep is not None
 
     def begin_threshold(self, threshold: float, first_slice: int = 0) -> None:
@@ -227,7 +251,7 @@ class MaskState:
             If the threshold is not between 0 and 1.
         """
         code = threshold_code(threshold)
-        if self._sweep is not None and (self._sweep.label is not None or not self._sweep.is_mine):
+        if self._sweep is not None and (self._sweep.is_whole or not self._sweep.is_mine):
             self.settle()  # its step was ended: this change is another one
         if threshold == self._threshold:
             return
@@ -237,8 +261,56 @@ class MaskState:
         self._threshold, self._fat_from = threshold, code
         self._sweep.restart(first_slice)
 
+    def begin_method(
+        self, fat_map: FatMap, threshold: float, first_slice: int = 0, *, label: str = "fat method"
+    ) -> None:
+        """Begin what `Masks.set_method` does; `settle_some` carries it out in turns.
+
+        Map and threshold count at once, as one undoable step; see `begin_threshold`.
+
+        Parameters
+        ----------
+        fat_map : FatMap
+            Same shape.
+        threshold : float
+            Fat at or above this value of the map's decision, 0..1.
+        first_slice : int
+            Where to begin, working index Z.
+        label : str
+            Name of the undo step.
+
+        Raises
+        ------
+        BackfatError
+            If the threshold is not between 0 and 1.
+        """
+        code = threshold_code(threshold)
+        self._check_map(fat_map)
+        self.finish_step("edit")
+        former = self._fat_map
+        if fat_map is former and threshold == self._threshold:
+            return
+        self.history.record_fat_map(former, fat_map)
+        self.history.record_threshold(self._threshold, threshold)
+        self._sweep = Sweep.begin(self.geometry.shape[0], self._fat_from, former)
+        self._sweep.label = label
+        self._fat_map, self._threshold, self._fat_from = fat_map, threshold, code
+        self._sweep.restart(first_slice)
+
+    def _begin_travel(self, step: Step, end: int, first_slice: int) -> None:
+        """Begin to go to one end, 0 or 1, of a step that changed nothing but the rule."""
+        self._sweep = Sweep.begin(self.geometry.shape[0], self._fat_from, self._fat_map)
+        self._sweep.travelled = ("undo" if end == 0 else "redo"), step
+        if step.threshold is not None:
+            self._threshold = step.threshold[end]
+            self._fat_from = threshold_code(self._threshold)
+        if step.fat_map is not None:
+            self._fat_map = step.fat_map[end]
+        self.edits += 1
+        self._sweep.restart(first_slice)
+
     def settle_some(self, budget_s: float) -> bool:
-        """Go on with a threshold change for a while.
+        """Go on with such a change for a while.
 
         Parameters
         ----------
@@ -253,7 +325,7 @@ class MaskState:
         return self._work(budget_s, None)
 
     def settle(self, written: Box | None = None) -> None:
-        """Finish a threshold change that is under way, now.
+        """Finish a change of the rule that is under way, now.
 
         Parameters
         ----------
@@ -267,7 +339,8 @@ class MaskState:
     def end_threshold(self, label: str) -> None:
         """Close the undo step of a threshold change, at once or when it is finished."""
         if self._sweep is not None:
-            self._sweep.label = label
+            if not self._sweep.is_whole:
+                self._sweep.label = label
         elif self.history.former_rule(self._fat_map) is not None:
             # A stroke may have begun meanwhile: it ended that step, and is not to be cut in two.
             self.finish_step(label)
@@ -281,14 +354,20 @@ class MaskState:
             z = sweep.waiting.popleft()
             # What was written before belongs to the former rule, as if it had been noticed then.
             parts = mask_scan.around(self.geometry.shape, z, written)
-            found = self._notice(parts, Author.SCRIPT, int(sweep.cuts[z]))
+            former = sweep.former or self._fat_map
+            found = self._notice(parts, Author.SCRIPT, (former, int(sweep.cuts[z])))
             if found is not None:
                 sweep.found.append(found)
-            sweep.voxels += self._rederive_slice(z)
+            if not np.may_share_memory(former.codes, self._fat_map.codes):
+                self._ledger.recount_slice(z, self._shadow[z], self._fat_map.codes[z])
+            travelling = sweep.travelled is not None
+            sweep.voxels += self._rederive_slice(z, travelling=travelling)
             sweep.cuts[z] = self._fat_from
             if sweep.waiting and time.perf_counter() >= end:
                 return False
         self._sweep = None
+        if sweep.travelled is not None:
+            self.stepped.emit(*sweep.travelled)
         self.changed.emit(sweep.result())
         if sweep.label is not None:
             self.finish_step(sweep.label)

@@ -107,7 +107,7 @@ class Masks(MaskState):
         return last
 
     def _sync_parts(self, parts: list[Box], author: Author) -> Change | None:
-        change = self._notice(parts, author, self._fat_from)
+        change = self._notice(parts, author, (self._fat_map, self._fat_from))
         if change is not None:
             self.changed.emit(change)
         return change
@@ -245,6 +245,39 @@ class Masks(MaskState):
         if step is None:
             return None
         return self._travel(step, step.new, 1)
+
+    def begin_undo(self, first_slice: int = 0) -> bool:
+        """Take the newest step back, in turns if it changed the rule alone; see `settle_some`.
+
+        Parameters
+        ----------
+        first_slice : int
+            Where to begin, working index Z.
+
+        Returns
+        -------
+        bool
+            Whether there was a step.
+        """
+        self.sync()
+        self.finish_step("edit")
+        step = self.history.pop_undo()
+        return step is not None and self._depart(step, 0, first_slice)
+
+    def begin_redo(self, first_slice: int = 0) -> bool:
+        """Bring the newest undone step back, as `begin_undo` takes one back."""
+        self.sync()
+        if self.finish_step("edit"):
+            return False  # a new edit came in between: there is nothing left to redo
+        step = self.history.pop_redo()
+        return step is not None and self._depart(step, 1, first_slice)
+
+    def _depart(self, step: Step, end: int, first_slice: int) -> bool:
+        if step.derived and step.exchanged is None:
+            self._begin_travel(step, end, first_slice)
+        else:
+            self._travel(step, step.new if end else step.old, end)
+        return True
 
     def _travel(self, step: Step, codes: NDArray[np.uint8], end: int) -> Change | None:
         """Go to one end of a step, 0 before it and 1 after it."""

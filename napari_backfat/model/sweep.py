@@ -1,4 +1,4 @@
-"""What is left to do of a threshold change that is carried out slice by slice."""
+"""What is left to do of a change of the rule that is carried out slice by slice."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ import numpy as np
 from napari_backfat.model.change import Change
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from numpy.typing import NDArray
+
+    from napari_backfat.model.fat_map import FatMap
+    from napari_backfat.model.history import Step
 
 
 @dataclass(eq=False)
 class Sweep:
-    """A threshold change under way.
+    """A change of the threshold or of the fat method under way.
 
     Attributes
     ----------
@@ -31,6 +36,10 @@ class Sweep:
         Edits noticed on the way.
     label : str or None
         Name of the undo step that ends with the sweep; None leaves the step open.
+    former : FatMap or None
+        What rules the slices that wait; None if it is the map in force.
+    travelled : (str, Step) or None
+        The step that is taken back ("undo") or brought back ("redo").
     thread : int
         The thread that works on it; others must leave it alone.
     """
@@ -40,17 +49,24 @@ class Sweep:
     voxels: int = 0
     found: list[Change] = field(default_factory=list)
     label: str | None = None
+    former: FatMap | None = None
+    travelled: tuple[Literal["undo", "redo"], Step] | None = None
     thread: int = field(default_factory=threading.get_ident)
 
     @classmethod
-    def begin(cls, depth: int, cut: int) -> Sweep:
+    def begin(cls, depth: int, cut: int, former: FatMap | None = None) -> Sweep:
         """Return a sweep over `depth` slices that were last ruled with `cut`, nothing waiting."""
-        return cls(np.full(depth, cut, np.int64), deque())
+        return cls(np.full(depth, cut, np.int64), deque(), former=former)
 
     def restart(self, first_slice: int) -> None:
         """Let every slice wait, the nearest to `first_slice` first."""
         distance = np.abs(np.arange(self.cuts.size) - first_slice)
         self.waiting = deque(np.argsort(distance, kind="stable").tolist())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its step is made: what comes now is another one."""
+        return self.label is not None or self.travelled is not None
 
     @property
     def is_mine(self) -> bool:
