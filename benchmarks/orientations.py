@@ -216,10 +216,16 @@ def main(arguments: list[str], console: Console | None = None) -> int:
     orientations = ORIENTATIONS[7 :: max(1, 48 // options.some)][: options.some]
     if options.some >= len(ORIENTATIONS):
         orientations = ORIENTATIONS
-    affine = np.diag([-1.4, -1.4, -3.0, 1.0])
-    affine[:3, 3] = (140 * 1.4, 120 * 1.4, 45.0)
-    grid = FileGrid.from_affine((280, 200, 24), affine)
-    fine = measure(console, "phantom, 3 mm slices", phantom_scan(grid), phantom_scan, orientations)
+    fine = True
+    for spacing, shape, tried in (
+        ((1.4, 1.4, 3.0), (280, 200, 24), orientations),
+        ((1.2, 1.2, 1.5), (326, 234, 48), orientations[:1]),
+    ):
+        affine = np.diag([-spacing[0], -spacing[1], -spacing[2], 1.0])
+        affine[:3, 3] = (shape[0] / 2 * spacing[0], 0.6 * shape[1] * spacing[1], 45.0)
+        grid = FileGrid.from_affine(shape, affine)
+        name = f"phantom, {spacing[2]:g} mm slices"
+        fine &= measure(console, name, phantom_scan(grid), phantom_scan, tried)
     case = real_dixon_case()
     if not case.absent and not options.no_real:
         session = open_case(case)

@@ -110,6 +110,8 @@ def evaluate(
     if twin is not None:
         results["held_out"] = evaluate_held_out(twin.backend, twin.config, root, device=device)
         results["held_out_by"] = twin.backend.name
+        if twin.backend is not backend and not twin.config.fine.real:
+            results["real_dixon_unseen"] = evaluate_real_dixon(twin.backend, root, device)
     results["phantoms"] = evaluate_phantoms(backend, tuple(range(9001, 9001 + phantoms)), device)
     run.mkdir(parents=True, exist_ok=True)
     write_report(results, run / "evaluation.json")

@@ -56,6 +56,13 @@ def _real(results: dict[str, Any]) -> Iterator[str]:
         yield f"{title}: the whole case, most of it trained on"
     yield _table(results["real_dixon"])
     yield _seconds(results["real_dixon"])
+    if "real_dixon_unseen" in results:
+        yield f"{title}: by the twin, which has seen no slice of it"
+        yield (
+            f"{results['held_out_by']}: the same recipe without the real case, without the held-out "
+            "label map, and with half the steps (train/cross_check.toml)."
+        )
+        yield _table(results["real_dixon_unseen"])
 
 
 def _held_out(results: dict[str, Any]) -> Iterator[str]:

@@ -1,9 +1,10 @@
-"""The twin of the bundled weights that has never seen one person.
+"""The twin of the bundled weights that has never seen one person, nor any real image.
 
-The bundled weights learn from every label map there is, because maps are few. What their recipe
-does on anatomy that it was not shown is measured with a second network: the same code and settings,
-one map held out (cross_check.toml), fewer steps. `make cross-check` makes it in a folder of its
-own; it is never shipped.
+The bundled weights learn from every label map and from most of the real case, because there is so
+little of both. What their recipe does on anatomy and on a real scan that it was not shown is
+measured with a second network: the same code, the same settings, one map and the real case left
+out, half the steps (cross_check.toml). `make cross-check` makes it in a folder of its own; it is
+never shipped.
 """
 
 from __future__ import annotations
