@@ -59,8 +59,8 @@ def _real(results: dict[str, Any]) -> Iterator[str]:
     if "real_dixon_unseen" in results:
         yield f"{title}: by the twin, which has seen no slice of it"
         yield (
-            f"{results['held_out_by']}: the same recipe without the real case, without the held-out "
-            "label map, and with half the steps (train/cross_check.toml)."
+            f"{results['held_out_by']}: the same recipe without the real case, without the "
+            "held-out label map, and with half the steps (train/cross_check.toml)."
         )
         yield _table(results["real_dixon_unseen"])
 

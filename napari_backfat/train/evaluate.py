@@ -14,7 +14,7 @@ from napari_backfat.model.volume import Contrast
 from napari_backfat.train.phantom_anatomy import make_anatomy
 from napari_backfat.train.phantom_params import draw_params
 from napari_backfat.train.phantom_signal import make_images
-from napari_backfat.train.real_slices import EXPERT
+from napari_backfat.train.real_slices import EXPERT, real_case
 from napari_backfat.train.scores import score
 from napari_backfat.train.sources import read_working, scan_of
 
@@ -63,12 +63,10 @@ def evaluate_real_dixon(
     dict
         Input name -> muscle name -> score.
     """
-    scored = np.arange(10_000) if measured is None else np.array(measured)
-    folder = root / "real_dixon"
-    fat, grid = read_working(folder / "TUM01_fat.nii.gz")
-    water, _ = read_working(folder / "TUM01_water.nii.gz")
-    labels, _ = read_working(folder / "TUM01_dseg.nii.gz")
-    water, fat = water.astype(np.float32), fat.astype(np.float32)
+    case = real_case(root, "TUM01")
+    grid = case.scan.reference.file_grid
+    water, fat = (volume.voxels for volume in case.scan.images)
+    scored = np.arange(len(case.muscles)) if measured is None else np.array(measured)
     total = water + fat
     fraction = np.where(
         total > 0.02 * np.percentile(total, 99), fat / np.maximum(total, 1e-6), np.nan
@@ -81,17 +79,16 @@ def evaluate_real_dixon(
         "opposed phase (difference)": {Contrast.OPPOSED_PHASE: np.abs(water - fat)},
     }
     results: dict[str, Any] = {}
-    scored = scored[scored < len(labels)]
     for name, images in inputs.items():
         made = run(backend, scan_of(images, grid, name), device)
         results[name] = {
             muscle.display_name: score(
                 made.muscle[scored] == int(muscle),
-                labels[scored] == value,
+                case.muscles[scored] == int(muscle),
                 grid.geometry.spacing_mm,
                 fraction[scored].astype(np.float32),
             ).as_dict()
-            for muscle, value in EXPERT.items()
+            for muscle in EXPERT
         }
         results[name]["seconds"] = round(made.seconds, 2)
         results[name]["flags"] = [f.text for f in made.flags]
