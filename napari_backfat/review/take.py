@@ -24,6 +24,11 @@ TAKEN = "taken over"
 _TOUCHING = np.ones((3, 3, 3), bool)
 
 
+def label_of(reading: Reading) -> str:
+    """Name the undo step, and with it the journal's entry, after whose word was taken."""
+    return f"{TAKEN} from {reading.name}"
+
+
 def take_muscle(case: Case, reading: Reading, muscle: Muscle, reach: Reach) -> Change | None:
     """Make one muscle what another reading says, as one undo step; the protect list is kept.
 
@@ -50,7 +55,7 @@ def take_muscle(case: Case, reading: Reading, muscle: Muscle, reach: Reach) -> C
     box = slab(case.masks.geometry.shape, reach.first, reach.last)
     here, there = case.masks.muscle[box], reading.muscle[box]
     differs = (here == muscle) != (there == muscle)
-    return Edits(case).apply(Patch(box, differs, there.copy()), TAKEN)
+    return Edits(case).apply(Patch(box, differs, there.copy()), label_of(reading))
 
 
 def take_place(case: Case, reading: Reading, voxel: tuple[int, int, int]) -> Change | None:
@@ -79,4 +84,4 @@ def take_place(case: Case, reading: Reading, voxel: tuple[int, int, int]) -> Cha
     where = parts == parts[voxel]
     box = tight_box(where)
     assert box is not None  # the voxel is in it
-    return Edits(case).apply(Patch.filled(box, where[box], there), TAKEN)
+    return Edits(case).apply(Patch.filled(box, where[box], there), label_of(reading))

@@ -60,6 +60,7 @@ _TEXTS = (
         "Z": "Held: the AI's masks (or another reader's) instead of the present ones",
         "Shift-W": "Next slice that differs from the AI's (or another reader's)",
         "Shift-D": "Differences from the AI's (or another reader's) in colour",
+        "Shift-C": "Consensus: whose outline each muscle takes, reader by reader or by a rule",
         "Shift-V": "The other two planes, with a crosshair that all three share",
         "W": "Next uncertain slice of the AI",
         "Control-R": "Segment all muscles with the AI",

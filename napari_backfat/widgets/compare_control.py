@@ -18,7 +18,7 @@ from napari_backfat.review.compare import (
 from napari_backfat.widgets.keys import Hold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari import Viewer
 
@@ -72,6 +72,7 @@ class CompareControl(QObject):
         self._ask_folder, self._schedule, self._tell = ask_folder, schedule, tell
         self._case: Case | None = None
         self._others: dict[str, Reading] = {}
+        self._made: set[str] = set()
         self._held = False
         self.reading: Reading | None = None
         self.layers: ReadingLayers | None = None
@@ -93,6 +94,11 @@ class CompareControl(QObject):
             "Shift-D": lambda: self.show_map(self.layers is None or not self.layers.map_shown),
         }
 
+    @property
+    def others(self) -> dict[str, Reading]:
+        """Other readers' masks that were read for this case, by name."""
+        return {n: r for n, r in self._others.items() if n not in self._made}
+
     # ------------------------------------------------------------------ case
 
     def attach(self, case: Case, layers: CaseLayers) -> None:
@@ -109,7 +115,7 @@ class CompareControl(QObject):
         self._case.events.ai.disconnect(self._on_ai)
         self.layers.remove()
         self._case = self.layers = self.reading = None
-        self._others = {}
+        self._others, self._made = {}, set()
         self._panel.set_readings((), None)
         self._panel.set_note("")
 
@@ -145,6 +151,15 @@ class CompareControl(QObject):
             reading = ai_reading(self._case)
         if reading is not None:
             self._set(reading)
+        self._offer()
+
+    def offer(self, readings: Sequence[Reading], read: Sequence[Reading]) -> None:
+        """Offer readings to compare with; those that were not `read` are results of a rule."""
+        self._others = {r.name: r for r in readings}
+        self._made = set(self._others) - {r.name for r in read}
+        present = self.reading
+        if present is not None and present.name in self._others:
+            self._set(self._others[present.name])  # a rule's result may be another one now
         self._offer()
 
     def ask(self) -> None:

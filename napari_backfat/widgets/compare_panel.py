@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _OTHER = "another reading…"
+_CONSENSUS = "consensus by muscle…"
 
 
 class ComparePanel(QWidget):
@@ -26,11 +27,14 @@ class ComparePanel(QWidget):
         Name of the reading to compare with.
     other_wanted()
         Another reading is to be opened.
+    consensus_clicked()
+        The table of muscles and readings is wanted.
     blink_toggled(bool), map_toggled(bool), next_clicked()
     """
 
     chosen = Signal(str)
     other_wanted = Signal()
+    consensus_clicked = Signal()
     blink_toggled = Signal(bool)
     map_toggled = Signal(bool)
     next_clicked = Signal()
@@ -41,7 +45,8 @@ class ComparePanel(QWidget):
         self.choice = QComboBox()
         self.choice.setToolTip(
             "What the present masks are compared with: the AI's, or another reader's case folder "
-            "of the same scan (in a worklist, once all readings of the case are done)"
+            "of the same scan (in a worklist, once all readings of the case are done). Consensus "
+            "by muscle: choose whose outline each muscle takes (Shift+C)"
         )
         self.choice.setMinimumContentsLength(5)
         self.choice.setSizeAdjustPolicy(
@@ -79,6 +84,9 @@ class ComparePanel(QWidget):
     def _on_choice(self, index: int) -> None:
         if self.choice.itemText(index) == _OTHER:
             self.other_wanted.emit()
+        elif self.choice.itemText(index) == _CONSENSUS:
+            self.choice.setCurrentText(self._present)
+            self.consensus_clicked.emit()
         elif self.choice.isEnabled():
             self.chosen.emit(self.choice.itemText(index))
 
@@ -88,8 +96,9 @@ class ComparePanel(QWidget):
         self.choice.clear()
         if present is None:
             self.choice.addItem("nothing")
-        self.choice.addItems([*names, _OTHER])
-        self.choice.setCurrentText(present if present is not None else "nothing")
+        self.choice.addItems([*names, _OTHER, _CONSENSUS])
+        self._present = present if present is not None else "nothing"
+        self.choice.setCurrentText(self._present)
         self.choice.blockSignals(False)
         for button in (self.blink, self.map, self.next):
             button.setEnabled(present is not None)

@@ -64,8 +64,15 @@ class ConsensusBar(QWidget):
         )
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
+        self.by_muscle = QPushButton("By muscle…")
+        self.by_muscle.setToolTip(
+            "Choose for each muscle of the open case whose outline it takes: a reader's, or what "
+            "majority or STAPLE makes (Shift+C)"
+        )
         row.addWidget(self.make, 1)
         row.addWidget(self.method)
+        row.addWidget(self.by_muscle)
+        self.by_muscle.clicked.connect(self._review.looking.consensus.open)
         self.make.clicked.connect(self.run)
         self.select(None, None, "")
 
@@ -191,6 +198,10 @@ class ConsensusBar(QWidget):
                 "finished": stamp(now),
                 "note": note,
             }
+            followed = self._review.looking.consensus.by_muscle()
+            if followed:
+                made = session.review["consensus"] | {"by_muscle": followed}
+                session.review = session.review | {"consensus": made}
             session.save(session.case.folder)
             self._review.autosaver.drop()
             with worklist.change(entry_id) as entry:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_backfat.widgets.compare_control import CompareControl
+from napari_backfat.widgets.consensus_desk import ConsensusDesk
 from napari_backfat.widgets.linked_dock import LinkedDock
 from napari_backfat.widgets.take_desk import TakeDesk
 from napari_backfat.widgets.views import Views
@@ -52,6 +53,8 @@ class Looking(QObject):
         The AI's masks or another reader's.
     take : TakeDesk
         Takes over what these say.
+    consensus : ConsensusDesk
+        Whose word each muscle follows.
     """
 
     def __init__(
@@ -68,22 +71,27 @@ class Looking(QObject):
         self.linked = LinkedDock(viewer, panel)
         self.compare = CompareControl(viewer, panel.compare, jobs, ask_folder, schedule, tell)
         self.take = TakeDesk(viewer, self.compare, tell)
+        self.consensus = ConsensusDesk(viewer, self.compare, jobs, ask_folder, schedule, tell)
+        panel.compare.consensus_clicked.connect(self.consensus.open)
 
     @property
     def keys(self) -> dict[str, Callable[[], Any] | Hold]:
         """Key -> action, for binding."""
-        return self.views.keys | self.linked.keys | self.compare.keys | self.take.keys
+        looks = self.views.keys | self.linked.keys | self.compare.keys
+        return looks | self.take.keys | self.consensus.keys
 
     def attach(self, case: Case, layers: CaseLayers) -> None:
         """Show this case."""
         self.views.attach(layers)
         self.compare.attach(case, layers)
         self.take.attach(case, layers)
+        self.consensus.attach(case)
         self.linked.attach(case, layers)
 
     def detach(self) -> None:
         """Let go of the case."""
         self.linked.detach()
+        self.consensus.detach()
         self.take.detach()
         self.compare.detach()
         self.views.detach()

@@ -27,7 +27,7 @@ def test_one_muscle_or_one_place_is_taken_and_undo_is_exact() -> None:
     assert np.array_equal(masks.muscle == 3, other == 3)
     untouched = (before[0] != 3) & (other != 3)
     assert np.array_equal(masks.muscle[untouched], before[0][untouched])
-    assert masks.history.undo_label == TAKEN
+    assert masks.history.undo_label == f"{TAKEN} from bert"
     assert take_muscle(case, reading, Muscle(3), ALL) is None
     masks.undo()
     assert np.array_equal(masks.muscle, before[0])

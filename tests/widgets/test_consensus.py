@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +13,11 @@ from qtpy.QtTest import QTest
 
 from napari_backfat.export.collect import is_done
 from napari_backfat.io.session import open_case
+from napari_backfat.model.anatomy import Muscle
+from napari_backfat.model.protection import Protection
 from napari_backfat.review.session import ReviewSession, run_to_end
 from napari_backfat.worklist.claims import claim, finish
-from napari_backfat.worklist.consensus import majority
+from napari_backfat.worklist.consensus import majority, staple
 from napari_backfat.worklist.entry import CONSENSUS, ReadingState, State
 from napari_backfat.worklist.sources import add_cases, find_cases
 from napari_backfat.worklist.store import Settings, Worklist
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from napari_backfat.widgets.worklist_panel import WorklistPanel
 
 READERS = ("anna", "bert", "carl")
+_MOVED = {"anna": (0, 0), "bert": (0, 1), "carl": (1, 0)}
 
 
 @pytest.fixture
@@ -41,11 +46,11 @@ def worklist(tmp_path: Path) -> Worklist:
     worklist = Worklist.create(tmp_path / "list", Settings(readings=3))
     add_cases(worklist, find_cases(tmp_path / "scans")[0])
     for number, entry in enumerate(worklist.entries()):
-        for shift, reader in enumerate(READERS[: 3 - number]):
+        for reader in READERS[: 3 - number]:
             held = claim(worklist, entry.id, reader)
             session = ReviewSession()
             session.accept_loaded(run_to_end(session.load_job(held.images)))
-            session.accept_muscles(np.roll(made.muscles, shift, axis=2))
+            session.accept_muscles(np.roll(made.muscles, _MOVED[reader], axis=(1, 2)))
             session.review = {"reader": reader}
             session.save(held.folder)
             finish(worklist, held, ReadingState.DONE)
@@ -89,7 +94,7 @@ def test_a_consensus_is_made_reviewed_and_recorded(
     assert panel.consensus.make.isEnabled()
     assert panel.consensus.method.currentText() == "majority"
     hands.click_button(panel.consensus.make)
-    wait_for(lambda: panel.consensus.is_open)
+    wait_for(lambda: panel.consensus.is_open, 60)
 
     readings = [open_case(worklist.reader_folder(entry.id, r)).files.muscles for r in READERS]
     expected = majority(readings).muscles
@@ -134,7 +139,7 @@ def test_an_old_consensus_is_not_lost_without_asking(
     QTest.keyClick(panel.consensus.method, Qt.Key.Key_Down)
     assert panel.consensus.method.currentText() == "STAPLE"
     hands.click_button(panel.consensus.make)
-    wait_for(lambda: panel.consensus.is_open)
+    wait_for(lambda: panel.consensus.is_open, 60)
     record = open_case(folder).files.provenance
     assert record["review"]["consensus"]["method"] == "STAPLE"
     QTest.keyClick(panel.consensus.method, Qt.Key.Key_Up)
@@ -149,11 +154,149 @@ def test_an_old_consensus_is_not_lost_without_asking(
     open_reading()
     hands.answers.yes_to_all = False
     hands.click_button(panel.consensus.make)
-    wait_for(lambda: panel.consensus.is_open)
+    wait_for(lambda: panel.consensus.is_open, 60)
     assert hands.answers.asked == ["Make the consensus anew?"]
     assert open_case(folder).files.provenance == record  # opened as it was
     open_reading()
     hands.answers.yes_to_all = True
     hands.click_button(panel.consensus.make)
-    wait_for(lambda: panel.consensus.is_open)
+    wait_for(lambda: panel.consensus.is_open, 60)
     assert hands.review.session.review["consensus"]["method"] == "majority"
+
+
+def test_each_muscle_takes_a_reader_or_a_rule(
+    hands: Bench, panel: WorklistPanel, worklist: Worklist
+) -> None:
+    entry = worklist.entries()[0]
+    folder = worklist.folder / "cases" / entry.id / CONSENSUS
+    desk = hands.review.looking.consensus
+    click_row(panel, 0)
+    hands.click_button(panel.consensus.make)
+    wait_for(lambda: panel.consensus.is_open, 60)
+    wait_for(lambda: not hands.review.jobs.busy)
+    hands.click_button(panel.consensus.by_muscle)
+    wait_for(lambda: desk.window is not None, 60)
+    assert desk.window is not None
+    readings = [open_case(worklist.reader_folder(entry.id, r)).files.muscles for r in READERS]
+    maps = dict(zip(READERS, readings, strict=True))
+    maps |= {"majority": majority(readings).muscles, "STAPLE": staple(readings).muscles}
+    masks = hands.case.masks
+    made = masks.muscle.copy()
+
+    def lists(row: int) -> list[str]:
+        assert desk.window is not None
+        choice = desk.window.choices[row]
+        return [choice.itemText(i) for i in range(choice.count())]
+
+    def choose(row: int, name: str) -> None:
+        """Open the list of a row with the mouse and press the entry."""
+        assert desk.window is not None
+        choice = desk.window.choices[row]
+        choice.setFocus()
+        keys = lists(row).index(name) - choice.currentIndex()
+        for _ in range(abs(keys)):
+            QTest.keyClick(choice, Qt.Key.Key_Down if keys > 0 else Qt.Key.Key_Up)
+        settle(0.05)
+
+    assert lists(0) == [*READERS, "majority", "STAPLE"]
+    assert all(desk.window.choices[r].currentText() == "majority" for r in (0, 3, 8))
+    each = [r == 1 for r in readings]
+    dice = min(2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in itertools.combinations(each, 2))
+    assert desk.window.table.item(0, 1).text() == f"{dice:.3f}"
+
+    journal = hands.review.session.journal
+    assert journal is not None
+    before = len(journal.records)
+    choice = desk.window.choices[0]
+    choice.setFocus()
+    QTest.keyClick(choice, Qt.Key.Key_Home)  # one event: anna
+    wait_for(lambda: (masks.muscle == 1).sum() == (maps["anna"] == 1).sum())
+    assert np.array_equal(masks.muscle == 1, maps["anna"] == 1)
+    wait_for(lambda: len(journal.records) == before + 1)
+    wait_for(lambda: desk.window.choices[8].currentText().startswith("mixed"))
+    step = journal.records[-1].entry
+    assert (step.kind, step.tool, set(step.muscles) >= {1}) == (
+        "edit", "taken over from anna", True,
+    )  # fmt: skip
+    hands.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert np.array_equal(masks.muscle, made)
+    wait_for(lambda: desk.window.choices[0].currentText() == "majority")
+
+    choose(2, "STAPLE")
+    assert np.array_equal(masks.muscle == 3, maps["STAPLE"] == 3)
+    choice = desk.window.choices[8]
+    choice.setFocus()
+    QTest.keyClick(choice, Qt.Key.Key_Home)
+    wait_for(lambda: np.array_equal(masks.muscle, maps["anna"]))
+    wait_for(lambda: all(c.currentText() == "anna" for c in desk.window.choices))
+    hands.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert np.array_equal(masks.muscle == 3, maps["STAPLE"] == 3)  # all were one step
+
+    # A lock holds, and what it holds back is not shown as taken.
+    masks.protection = Protection.of([Muscle(1)], [])
+    choice = desk.window.choices[0]
+    wait_for(lambda: desk.window.choices[0].currentText() == "majority")
+    choice.setFocus()
+    QTest.keyClick(choice, Qt.Key.Key_Home)
+    assert np.array_equal((masks.muscle == 1) & (made == 1), made == 1)
+    assert "locked" in desk.window.said.text()
+    assert choice.currentText() != "anna"
+    masks.protection = Protection.of([], [])
+
+    # The comparison knows all of them now.
+    against = hands.review.view_panel.compare.choice
+    names = [against.itemText(i) for i in range(against.count())]
+    assert set(maps) <= set(names)
+    hands.review.looking.compare.choose("bert")
+    hands.review.looking.compare.show_map(True)
+    assert hands.review.looking.compare.layers.map_shown
+    choice = desk.window.choices[8]
+    choice.setFocus()
+    choose(8, "bert")
+    wait_for(lambda: np.array_equal(masks.muscle, maps["bert"]))
+    wait_for(lambda: not hands.review.looking.compare.layers.map.data[2].any())
+
+    hands.key(Qt.Key.Key_F2)
+    wait_for(lambda: is_done(open_case(folder)))
+    record = open_case(folder).files.provenance["review"]["consensus"]
+    assert record["by_muscle"]["multifidus_left"] == "bert"
+    assert set(record["by_muscle"].values()) <= {"anna", "bert"}  # anna: where both say the same
+    assert record["method"] == "majority"
+
+
+def test_without_a_list_a_reading_is_asked_for(
+    hands: Bench, worklist: Worklist, tmp_path: Path
+) -> None:
+    entry = worklist.entries()[0]
+    desk = hands.review.looking.consensus
+    hands.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    assert "Open a case first" in hands.review.message.text()
+    anna, bert = (worklist.reader_folder(entry.id, r) for r in READERS[:2])
+    shutil.copytree(anna, tmp_path / "first")
+    shutil.copytree(bert, tmp_path / "second")
+    hands.review.desk.open_case(tmp_path / "first")
+    wait_for(lambda: hands.review.session.case is not None)
+    wait_for(lambda: not hands.review.jobs.busy)
+    hands.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    assert desk.window is None  # the question for a folder was declined
+    hands.answers.chosen_folder = str(tmp_path / "second")
+    hands.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    wait_for(lambda: desk.window is not None, 60)
+    assert desk.tally is not None
+    assert [s.name for s in desk.tally.sources.all] == ["first", "second", "majority", "STAPLE"]
+    assert all(c.currentText() == "first" for c in desk.window.choices)
+    worst = int(desk.tally.sources.worst[0])
+    hands.viewer.dims.current_step = ((worst + 1) % 5, 0, 0)
+    cell = desk.window.table.visualRect(desk.window.table.model().index(0, 0)).center()
+    QTest.mouseClick(desk.window.table.viewport(), Qt.MouseButton.LeftButton, pos=cell)
+    wait_for(lambda: hands.viewer.dims.current_step[0] == worst)
+    first = hands.case.masks.muscle.copy()
+    desk.window.choices[1].setFocus()
+    QTest.keyClick(desk.window.choices[1], Qt.Key.Key_Down)
+    second = open_case(tmp_path / "second").files.muscles
+    assert np.array_equal(hands.case.masks.muscle == 2, second == 2)
+    desk.window.choices[1].setFocus()
+    QTest.keyClick(desk.window.choices[1], Qt.Key.Key_Home)  # the own reading, as it was
+    assert np.array_equal(hands.case.masks.muscle == 2, first == 2)
+    hands.review.desk.open_case(tmp_path / "second")  # another case: the table goes
+    wait_for(lambda: desk.window is None and desk.tally is None)
