@@ -98,11 +98,15 @@ def reader_study(
         str | None, typer.Option(help="Which two, for example anna,bert; default: most cases")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for icc.csv and agreement.csv")] = None,
+    forms: Annotated[
+        bool, typer.Option("--all-forms", help="Show all six forms of Shrout and Fleiss")
+    ] = False,
 ) -> None:
     """Inter-reader agreement over all cases that two readers have finished.
 
-    ICC(2,1) is absolute agreement, ICC(3,1) consistency, each with its 95 % interval. Exit codes:
-    0 done, 2 a problem.
+    Report ICC(2,1), absolute agreement of one reading, with its 95 % interval; ICC(3,1) is
+    consistency, which forgives a constant difference. icc.csv holds all six forms of Shrout and
+    Fleiss. Exit codes: 0 done, 2 a problem.
     """
     from napari_backfat.io.atomic import explain, write_atomic
     from napari_backfat.io.tables import csv_bytes
@@ -121,7 +125,7 @@ def reader_study(
         for problem in result.left_out:
             say(f"Left out: {problem}", error_console)
         say(f"{' and '.join(result.readers)}: {len(result.cases)} cases")
-        _show_reliability(result.reliability)
+        _show_reliability(result.reliability, forms)
         if not result.reliability:
             say("An intraclass correlation needs at least 3 cases that both have finished.")
         if out is not None:
@@ -229,40 +233,47 @@ def _show(rows: list[Agreement]) -> None:
     _table("Agreement of two readings", (*headers, *fats), cells)
 
 
-def _show_reliability(rows: list[Reliability]) -> None:
-    headers = ("Muscle", "Measure", "Cases", "ICC(2,1)", "95 %", "ICC(3,1)", "95 %")
-    cells = [
-        [
-            row.muscle,
-            row.measure,
-            str(row.agreement.cases),
-            _number(row.agreement.value, 3),
-            f"{_number(row.agreement.low, 3)} to {_number(row.agreement.high, 3)}",
-            _number(row.consistency.value, 3),
-            f"{_number(row.consistency.low, 3)} to {_number(row.consistency.high, 3)}",
-            _number(row.difference.mean, 2),
-            f"{_number(row.difference.low, 2)} to {_number(row.difference.high, 2)}",
-        ]
-        for row in rows
-    ]
-    _table("Agreement over cases", (*headers, "Bias", "Limits of agreement"), cells)
+def _show_reliability(rows: list[Reliability], every_form: bool) -> None:
+    from napari_backfat.worklist.icc import FORMS, RECOMMENDED
+
+    kinds = list(FORMS) if every_form else [RECOMMENDED, "ICC(3,1)"]
+    headers = ["Muscle", "Measure", "Cases"]
+    for kind in kinds:
+        headers += [kind, "95 %"]
+    cells = []
+    for row in rows:
+        line = [row.muscle, row.measure, str(row.recommended.cases)]
+        for form in (row.forms[kind] for kind in kinds):
+            line += [_number(form.value, 3), _range(form.low, form.high, 3)]
+        change = row.difference
+        cells.append(
+            [
+                *line,
+                row.recommended.grade,
+                _number(change.mean, 2),
+                _range(change.low, change.high, 2),
+            ]
+        )
+    last = (f"{RECOMMENDED} says", "Bias", "Limits of agreement")
+    _table("Agreement over cases", (*headers, *last), cells)
 
 
 def _row_of(row: Reliability) -> dict[str, Any]:
-    return {
+    cells: dict[str, Any] = {
         "muscle": row.muscle,
         "measure": row.measure,
-        "cases": row.agreement.cases,
-        "icc_2_1": row.agreement.value,
-        "icc_2_1_low": row.agreement.low,
-        "icc_2_1_high": row.agreement.high,
-        "icc_3_1": row.consistency.value,
-        "icc_3_1_low": row.consistency.low,
-        "icc_3_1_high": row.consistency.high,
-        "bias": row.difference.mean,
-        "limit_low": row.difference.low,
-        "limit_high": row.difference.high,
+        "cases": row.recommended.cases,
+        "readers": row.recommended.readers,
     }
+    for kind, form in row.forms.items():
+        name = kind.lower().replace("(", "_").replace(",", "_").rstrip(")")  # icc_2_1
+        cells |= {name: form.value, f"{name}_low": form.low, f"{name}_high": form.high}
+    change = row.difference
+    return cells | {"bias": change.mean, "limit_low": change.low, "limit_high": change.high}
+
+
+def _range(low: float, high: float, decimals: int) -> str:
+    return f"{_number(low, decimals)} to {_number(high, decimals)}"
 
 
 def _number(value: float, decimals: int) -> str:

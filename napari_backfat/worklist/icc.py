@@ -2,8 +2,9 @@
 
 Shrout PE, Fleiss JL. Intraclass correlations: uses in assessing rater reliability. Psychol Bull
 1979;86:420-428. McGraw KO, Wong SP. Forming inferences about some intraclass correlation
-coefficients. Psychol Methods 1996;1:30-46 (intervals: their table 7). Limits of agreement: Bland
-JM, Altman DG. Lancet 1986;1:307-310.
+coefficients. Psychol Methods 1996;1:30-46 (intervals: their table 7). Which form, and what its
+interval says: Koo TK, Li MY. J Chiropr Med 2016;15:155-163. Limits of agreement: Bland JM, Altman
+DG. Lancet 1986;1:307-310.
 """
 
 from __future__ import annotations
@@ -20,15 +21,28 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+FORMS = {
+    "ICC(1,1)": "one reading; every case may have been read by other readers",
+    "ICC(2,1)": "one reading, absolute agreement; the readers stand for others like them",
+    "ICC(3,1)": "one reading, consistency; these readers only, a constant difference is forgiven",
+    "ICC(1,k)": "mean of all k readings; every case may have been read by other readers",
+    "ICC(2,k)": "mean of all k readings, absolute agreement; the readers stand for others",
+    "ICC(3,k)": "mean of all k readings, consistency; these readers only",
+}
+"""The six forms of Shrout and Fleiss, and what each one is about."""
+RECOMMENDED = "ICC(2,1)"
+"""Later cases are read once, by a reader like these, and a constant difference matters."""
+_GRADES = ((0.5, "poor"), (0.75, "moderate"), (0.9, "good"), (math.inf, "excellent"))
+
+
 @dataclass(frozen=True)
 class Icc:
-    """An intraclass correlation of single readings.
+    """An intraclass correlation.
 
     Attributes
     ----------
     kind : str
-        "ICC(2,1)": absolute agreement, readers are a sample. "ICC(3,1)": consistency, these very
-        readers; a constant difference between them does not lower it.
+        One of `FORMS`.
     value : float
         Estimate; NaN where nothing varies.
     low, high : float
@@ -46,6 +60,18 @@ class Icc:
     confidence: float
     cases: int
     readers: int
+
+    @property
+    def grade(self) -> str:
+        """What the interval says in the words of Koo and Li: "good", or "moderate to excellent".
+
+        They grade the interval, not the estimate: poor below 0.5, moderate below 0.75, good up to
+        0.9, excellent above.
+        """
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            return "unknown"
+        words = [next(w for top, w in _GRADES if v < top) for v in (self.low, self.high)]
+        return words[0] if words[0] == words[1] else " to ".join(words)
 
 
 @dataclass(frozen=True)
@@ -68,12 +94,14 @@ class Differences:
     high: float
 
 
-def icc(table: ArrayLike, confidence: float = 0.95) -> tuple[Icc, Icc]:
-    """Return ICC(2,1) and ICC(3,1) of a complete table.
+def icc(table: ArrayLike, confidence: float = 0.95) -> dict[str, Icc]:
+    """Return the six forms of Shrout and Fleiss for a complete table.
 
-    With mean squares of cases MSR, readers MSC and the rest MSE, n cases and k readers,
-    ICC(2,1) = (MSR - MSE) / (MSR + (k - 1) MSE + k (MSC - MSE) / n) and
-    ICC(3,1) = (MSR - MSE) / (MSR + (k - 1) MSE).
+    With mean squares of cases MSR, of readers MSC, of the rest MSE and within cases MSW, n cases
+    and k readers: ICC(1,1) = (MSR - MSW) / (MSR + (k - 1) MSW), ICC(2,1) = (MSR - MSE) / (MSR +
+    (k - 1) MSE + k (MSC - MSE) / n), ICC(3,1) = (MSR - MSE) / (MSR + (k - 1) MSE). The forms for
+    the mean of k readings follow by Spearman and Brown's k r / (1 + (k - 1) r), and so do their
+    intervals.
 
     Parameters
     ----------
@@ -84,8 +112,8 @@ def icc(table: ArrayLike, confidence: float = 0.95) -> tuple[Icc, Icc]:
 
     Returns
     -------
-    tuple of Icc
-        ICC(2,1) and ICC(3,1).
+    dict of str to Icc
+        By form, in the order of `FORMS`.
 
     Raises
     ------
@@ -106,17 +134,21 @@ def icc(table: ArrayLike, confidence: float = 0.95) -> tuple[Icc, Icc]:
     rows, columns = values.mean(axis=1), values.mean(axis=0)
     msr = k * float(((rows - grand) ** 2).sum()) / (n - 1)
     msc = n * float(((columns - grand) ** 2).sum()) / (k - 1)
+    msw = float(((values - rows[:, None]) ** 2).sum()) / (n * (k - 1))
     rest = values - rows[:, None] - columns + grand
     mse = float((rest**2).sum()) / ((n - 1) * (k - 1))
-    scale = float((values**2).mean()) or 1.0
-    if mse < 1e-24 * scale:  # rounding of equal columns
-        mse = 0.0
-    agreement = _two_one(msr, msc, mse, n, k, confidence)
-    consistency = _three_one(msr, mse, n, k, confidence)
-    return (
-        Icc("ICC(2,1)", *agreement, confidence, n, k),
-        Icc("ICC(3,1)", *consistency, confidence, n, k),
+    nothing = 1e-24 * (float((values**2).mean()) or 1.0)  # rounding of equal columns
+    mse, msw = (0.0 if v < nothing else v for v in (mse, msw))
+    single = (
+        _by_ratio(msr, msw, n, k, n * (k - 1), confidence),
+        _two_one(msr, msc, mse, n, k, confidence),
+        _by_ratio(msr, mse, n, k, (n - 1) * (k - 1), confidence),
     )
+    found = [*single, *(tuple(_of_mean(v, k) for v in form) for form in single)]
+    return {
+        kind: Icc(kind, value, low, high, confidence, n, k)
+        for kind, (value, low, high) in zip(FORMS, found, strict=True)
+    }
 
 
 def differences(first: ArrayLike, second: ArrayLike) -> Differences:
@@ -166,16 +198,23 @@ def _f_quantile(share: float, above: float, below: float) -> float:
     return float(stats.f.ppf(share, above, below))
 
 
-def _three_one(
-    msr: float, mse: float, n: int, k: int, confidence: float
+def _by_ratio(
+    msr: float, error: float, n: int, k: int, freedom: int, confidence: float
 ) -> tuple[float, float, float]:
-    if msr <= 0 and mse <= 0:
+    """Return a form that follows from one ratio of mean squares, and its interval."""
+    if msr <= 0 and error <= 0:
         return math.nan, math.nan, math.nan
-    value = (msr - mse) / (msr + (k - 1) * mse)
-    if mse <= 0:
+    value = (msr - error) / (msr + (k - 1) * error)
+    if error <= 0:
         return 1.0, 1.0, 1.0
     upper_tail = 1 - (1 - confidence) / 2
-    ratio = msr / mse
-    low = ratio / _f_quantile(upper_tail, n - 1, (n - 1) * (k - 1))
-    high = ratio * _f_quantile(upper_tail, (n - 1) * (k - 1), n - 1)
+    ratio = msr / error
+    low = ratio / _f_quantile(upper_tail, n - 1, freedom)
+    high = ratio * _f_quantile(upper_tail, freedom, n - 1)
     return value, (low - 1) / (low + k - 1), (high - 1) / (high + k - 1)
+
+
+def _of_mean(single: float, k: int) -> float:
+    """Return what a reliability of one reading is for the mean of k (Spearman and Brown)."""
+    below = 1 + (k - 1) * single
+    return k * single / below if below > 0 else -math.inf if math.isfinite(single) else math.nan

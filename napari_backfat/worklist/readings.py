@@ -16,7 +16,7 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.worklist.agreement import Agreement, compare_readings
 from napari_backfat.worklist.entry import AI
-from napari_backfat.worklist.icc import Differences, Icc, differences, icc
+from napari_backfat.worklist.icc import RECOMMENDED, Differences, Icc, differences, icc
 from napari_backfat.worklist.store import SETTINGS, Worklist
 
 if TYPE_CHECKING:
@@ -40,17 +40,21 @@ class Reliability:
     ----------
     muscle, measure : str
         Which; units as in `Agreement`.
-    agreement, consistency : Icc
-        ICC(2,1) and ICC(3,1).
+    forms : dict of str to Icc
+        The six forms, see `worklist.icc.FORMS`.
     difference : Differences
         Second reader minus first.
     """
 
     muscle: str
     measure: str
-    agreement: Icc
-    consistency: Icc
+    forms: dict[str, Icc]
     difference: Differences
+
+    @property
+    def recommended(self) -> Icc:
+        """ICC(2,1), the form to report; see docs/worklist.md."""
+        return self.forms[RECOMMENDED]
 
 
 @dataclass(frozen=True)
@@ -182,9 +186,8 @@ def reliability(cases: list[list[Agreement]], confidence: float = 0.95) -> list[
             ]
         ).reshape(-1, 2)
         if len(pairs) >= 3:
-            agreement, consistency = icc(pairs, confidence)
             change = differences(pairs[:, 0], pairs[:, 1])
-            found.append(Reliability(name, measure, agreement, consistency, change))
+            found.append(Reliability(name, measure, icc(pairs, confidence), change))
     return found
 
 

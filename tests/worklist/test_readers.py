@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 import SimpleITK as sitk
 
@@ -35,25 +36,63 @@ SPACING = (4.0, 1.0, 1.0)
 
 
 def test_icc_of_shrout_and_fleiss() -> None:
-    agreement, consistency = icc(SHROUT_FLEISS)
-    # Table 4 of the paper, to its two digits; four and the intervals as R's psych::ICC gives them
-    # for the same table.
-    assert round(agreement.value, 2) == 0.29
-    assert round(consistency.value, 2) == 0.71
-    assert agreement.value == pytest.approx(0.2898, abs=5e-5)
-    assert consistency.value == pytest.approx(0.7148, abs=5e-5)
-    assert (agreement.low, agreement.high) == pytest.approx((0.019, 0.761), abs=6e-4)
-    assert (consistency.low, consistency.high) == pytest.approx((0.342, 0.946), abs=6e-4)
+    found = icc(SHROUT_FLEISS)
+    # Table 4 of the paper, to its two digits.
+    paper = {
+        "ICC(1,1)": 0.17, "ICC(2,1)": 0.29, "ICC(3,1)": 0.71,
+        "ICC(1,k)": 0.44, "ICC(2,k)": 0.62, "ICC(3,k)": 0.91,
+    }  # fmt: skip
+    assert {kind: round(form.value, 2) for kind, form in found.items()} == paper
+    # 95 % intervals as R's psych::ICC prints them for the same table, to its digits.
+    printed = {
+        "ICC(1,1)": (-0.133, 0.72), "ICC(2,1)": (0.019, 0.76), "ICC(3,1)": (0.342, 0.95),
+        "ICC(1,k)": (-0.884, 0.91), "ICC(2,k)": (0.071, 0.93), "ICC(3,k)": (0.676, 0.99),
+    }  # fmt: skip
+    limits = {kind: (round(form.low, 3), round(form.high, 2)) for kind, form in found.items()}
+    assert limits == printed
+    assert found["ICC(2,1)"].value == pytest.approx(0.2898, abs=5e-5)
+    assert found["ICC(3,1)"].value == pytest.approx(0.7148, abs=5e-5)
+    assert found["ICC(2,1)"].grade == "poor to good"
+    assert found["ICC(3,k)"].grade == "moderate to excellent"
+
+
+def test_icc_follows_from_the_mean_squares_of_another_library() -> None:
+    from statsmodels.formula.api import ols
+    from statsmodels.stats.anova import anova_lm
+
+    rng = np.random.default_rng(8)
+    table = rng.normal(100, 20, (14, 1)) + np.array([0, 4, -3]) + rng.normal(0, 6, (14, 3))
+    n, k = table.shape
+    case, reader = np.indices(table.shape)
+    data = pd.DataFrame({"y": table.ravel(), "case": case.ravel(), "reader": reader.ravel()})
+    two = anova_lm(ols("y ~ C(case) + C(reader)", data).fit())["mean_sq"]
+    one = anova_lm(ols("y ~ C(case)", data).fit())["mean_sq"]
+    msr, msc, mse = two["C(case)"], two["C(reader)"], two["Residual"]
+    msw = one["Residual"]
+    expected = {
+        "ICC(1,1)": (msr - msw) / (msr + (k - 1) * msw),
+        "ICC(2,1)": (msr - mse) / (msr + (k - 1) * mse + k * (msc - mse) / n),
+        "ICC(3,1)": (msr - mse) / (msr + (k - 1) * mse),
+        "ICC(1,k)": (msr - msw) / msr,
+        "ICC(2,k)": (msr - mse) / (msr + (msc - mse) / n),
+        "ICC(3,k)": (msr - mse) / msr,
+    }
+    found = icc(table)
+    assert {kind: form.value for kind, form in found.items()} == pytest.approx(expected)
+    assert all(form.low < form.value < form.high for form in found.values())
 
 
 def test_icc_knows_a_constant_difference() -> None:
     rng = np.random.default_rng(3)
     first = rng.normal(100, 20, 30)
-    agreement, consistency = icc(np.stack([first, first + 40], axis=1))
-    assert consistency.value == 1.0
-    assert agreement.value < 0.5
+    moved = icc(np.stack([first, first + 40], axis=1))
+    assert moved["ICC(3,1)"].value == moved["ICC(3,k)"].value == 1.0
+    assert moved["ICC(2,1)"].value < 0.5
+    assert moved["ICC(1,1)"].value < moved["ICC(2,1)"].value
     same = icc(np.stack([first, first], axis=1))
-    assert [s.value for s in same] == [1.0, 1.0]
+    assert [s.value for s in same.values()] == [1.0] * 6
+    nothing = icc(np.zeros((5, 2)))
+    assert all(math.isnan(s.value) and s.grade == "unknown" for s in nothing.values())
     with pytest.raises(BackfatError, match="at least 3 cases"):
         icc([[1, 2], [2, 3]])
     with pytest.raises(BackfatError, match="every reader"):
@@ -66,7 +105,7 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
     for _ in range(runs):
         people = rng.normal(0, 3, (15, 1))
         table = people + rng.normal(0, 1, (15, 2))
-        found = icc(table)[1]
+        found = icc(table)["ICC(3,1)"]
         inside += found.low <= 0.9 <= found.high  # 9 / (9 + 1)
     assert 0.92 <= inside / runs <= 0.98
 
