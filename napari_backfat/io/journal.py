@@ -34,7 +34,7 @@ from napari_backfat.model.journal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -242,7 +242,8 @@ class JournalWriter:
     path : Path
         The file. It is replaced, in one step, by one that holds `records`.
     records : sequence of Record
-        What it begins with.
+        What it begins with. Here and in `append` a function that makes the record may stand for
+        it; the thread calls it.
 
     Attributes
     ----------
@@ -254,17 +255,19 @@ class JournalWriter:
         Whether the problem is that another program removed, replaced or cut the file.
     """
 
-    def __init__(self, path: Path, records: Sequence[Record]) -> None:
+    def __init__(self, path: Path, records: Sequence[Record | Callable[[], Record]]) -> None:
         self.path = path
         self.problem: str | None = None
         self.begun = self.lost = False
         self._seed = self._size = 0
-        self._queue: queue.Queue[Record | threading.Event | None] = queue.Queue()
+        self._queue: queue.Queue[Record | Callable[[], Record] | threading.Event | None] = (
+            queue.Queue()
+        )
         self._first = tuple(records)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Record | Callable[[], Record]) -> None:
         """Hand over one record; returns at once."""
         if self.problem is None:
             self._queue.put(record)
@@ -334,7 +337,7 @@ class JournalWriter:
                 flushed, dirty = time.monotonic(), False
                 self._look(descriptor)
                 continue
-            if isinstance(item, Record):
+            if isinstance(item, Record) or callable(item):
                 self._look(descriptor)  # a file that was cut would get a gap, not an end
                 self._put(descriptor, item)
                 dirty = True
@@ -354,7 +357,11 @@ class JournalWriter:
             elif item is None:
                 return
 
-    def _put(self, descriptor: int, record: Record) -> None:
+    def _put(self, descriptor: int, item: Record | Callable[[], Record]) -> None:
+        try:
+            record = item if isinstance(item, Record) else item()
+        except MemoryError as error:
+            raise OSError("there is not enough memory for it") from error
         data, self._seed = frame(record, self._seed)
         _write_all(descriptor, data)
         self._size += len(data)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_backfat.io.journal import fitting, folded, journal_bytes, parse_journal
-from napari_backfat.model.anatomy import N_MUSCLE_CODES, N_TISSUE_CODES
+from napari_backfat.model.fat_map import threshold_code
 from napari_backfat.model.journal import (
     EDIT_KINDS,
     PRIVATE_KINDS,
@@ -19,11 +19,11 @@ from napari_backfat.model.journal import (
     Record,
     make_record,
     masks_sha256,
-    pack_change,
     pack_volume,
     state_codes,
 )
-from napari_backfat.model.ledger import joint_code
+from napari_backfat.review.journal_note import Note
+from napari_backfat.review.journal_queue import NoteQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from napari_backfat.model.history import Step
 
 READER_VARIABLE = "BACKFAT_READER"
-_CHUNK_VOXELS = 500_000
+_SMALL = 50_000
+"""Voxels that are packed at once, in a millisecond or two."""
 
 
 def default_reader() -> str:
@@ -73,6 +74,10 @@ class CaseJournal:
     The change is what the masks hold now against what the journal last knew, so nothing that
     changed them stays out: what no step announced is found by `catch_up` before every save.
 
+    A large change is recorded in turns if a window asks for that (`in_turns`): slices are compared
+    between its events, each at the latest just before it changes again, and the bytes are made in
+    a thread. Records keep the order of the steps. Whoever asks for records gets all of them.
+
     Parameters
     ----------
     case : Case
@@ -86,14 +91,16 @@ class CaseJournal:
 
     Attributes
     ----------
-    records : list of Record
-        Everything so far, oldest first.
     reader : str
         Written into every entry from now on.
+    made : list of Record
+        Records that are complete.
     note : str or None
         One sentence if the earlier journal could not be continued.
     sink : callable or None
         Called with every new record.
+    in_turns : callable or None
+        Called when work waits that `work_some` does in turns; None records at once.
     """
 
     def __init__(
@@ -105,13 +112,15 @@ class CaseJournal:
     ) -> None:
         self.reader = default_reader()
         self.note: str | None = None
-        self.records: list[Record] = []
+        self.made: list[Record] = []
         self.sink: Callable[[Record], None] | None = None
+        self.in_turns: Callable[[], None] | None = None
         self._masks = case.masks
         self._edits_before = edits_before
         self._recheck = False
         masks = self._masks
         self._codes = state_codes(masks.muscle, masks.tissue)
+        self._notes = NoteQueue(masks, self._codes, self._add)
         self._threshold, self._fat_map = masks.threshold, masks.fat_map
         tool = "opened"
         if saved:
@@ -121,9 +130,24 @@ class CaseJournal:
         masks.stepped.connect(self._on_step)
 
     def stop(self) -> None:
-        """Follow no longer."""
-        self._masks.stepped.disconnect(self._on_step)
-        self.sink = None
+        """Record what waits, and follow no longer."""
+        try:
+            self.finish()
+        finally:
+            self._masks.stepped.disconnect(self._on_step)
+            self._notes.stop()
+            self.sink = self.in_turns = None
+
+    @property
+    def records(self) -> list[Record]:
+        """Everything so far, oldest first; what waits is recorded first."""
+        self.finish()
+        return self.made
+
+    @records.setter
+    def records(self, records: list[Record]) -> None:
+        self.finish()
+        self.made = records
 
     @property
     def edits(self) -> int:
@@ -141,32 +165,68 @@ class CaseJournal:
         """Whether a step that is not finished has changed, or may have taken back, something."""
         return self._recheck or self._masks.history.is_open
 
+    @property
+    def waits(self) -> bool:
+        """Whether a change is still on its way into the records."""
+        return len(self._notes) > 0
+
     def catch_up(self, tool: str = "edit from outside") -> bool:
-        """Compare everything with what the journal knows, and record what differs.
+        """Compare everything with what the journal knows, and record what differs, now.
 
         Returns
         -------
         bool
             Whether something differed.
         """
+        self._masks.settle()
+        self.finish()
+        before = len(self.made)
+        self._notes.dirty[:] = True
         self._recheck = self._masks.history.is_open  # its step may take back what is found now
-        return self._note("edit", tool, self._differences())
+        self._compare_all("edit", tool)
+        self.finish()
+        return len(self.made) > before
+
+    def note_unfinished(self) -> None:
+        """Record what a step that goes on has changed so far, in turns if a window asks for that.
+
+        A change of the rule that is under way is recorded as it will be, if nothing else comes.
+        """
+        if self.waits:
+            return  # the machine is slow: no second one behind the first
+        masks = self._masks
+        self._recheck = masks.history.is_open
+        rule = None
+        if masks.settling:
+            rule = masks.fat_map.decision, threshold_code(masks.threshold)
+            self._notes.dirty[:] = True
+        self._compare_all("edit", "unfinished step", rule)
+
+    # ------------------------------------------------------------------ turns
+
+    def work_some(self, budget_s: float) -> bool:
+        """Go on with what waits for a while; see `NoteQueue.work_some`."""
+        return self._notes.work_some(budget_s)
+
+    def finish(self) -> None:
+        """Record everything that waits, now; raises as `work_some` does."""
+        self._notes.finish()
 
     # ------------------------------------------------------------------ following
 
     def _continue(self, saved: bytes, record: Mapping[str, Any]) -> str:
         """Go on with an earlier journal; returns why a new first state is needed, if it is."""
         read = parse_journal(saved, "The journal of this case")
-        self.records = [r for r in read.records if r.entry.kind not in PRIVATE_KINDS]
-        if read.problem is None and self.records:
+        self.made = [r for r in read.records if r.entry.kind not in PRIVATE_KINDS]
+        if read.problem is None and self.made:
             present = masks_sha256(self._masks.muscle, self._masks.tissue)
             if record.get("masks_sha256") == present:
-                self._add(self._entry("reopen", "opened"), {})
+                self._add(make_record(self._entry("reopen", "opened"), {}))
                 return ""
             self.note = "The masks were changed outside the program; the journal goes on from here."
             return "changed outside the program"
         _, fits = fitting(read)
-        self.records = [r for r in fits.records if r.entry.kind not in PRIVATE_KINDS]
+        self.made = [r for r in fits.records if r.entry.kind not in PRIVATE_KINDS]
         self.note = f"{fits.problem or 'The journal is empty.'} It goes on from the masks as saved."
         return "opened, after a damaged journal"
 
@@ -174,85 +234,63 @@ class CaseJournal:
         entry = self._entry("base", tool, with_fat=True).model_copy(
             update={"shape": self._masks.geometry.shape}
         )
-        self._add(entry, {"codes": pack_volume(self._codes), **self._basis()})
+        self._add(make_record(entry, {"codes": pack_volume(self._codes), **self._basis()}))
 
     def _on_step(self, operation: Kind, step: Step) -> None:
         if step.derived or self._recheck:
             self._recheck = False
-            self._note(operation, step.label, self._differences())
+            self._compare_all(operation, step.label)
             return
         index = step.index.astype(np.int64)
         new = step.old if operation == "undo" else step.new
         if index.size > 1 and not (np.diff(index) > 0).all():
             order = np.argsort(index)
             index, new = index[order], new[order]
+        # Slices of this step were compared for every note before it when the step changed them.
         differs = self._codes.ravel()[index] != new
-        self._note(operation, step.label, (index[differs], new[differs]))
+        index, new = index[differs], new[differs]
+        note = self._note(operation, step.label)
+        if index.size:
+            note.changes.append((index, self._codes.ravel()[index], new))
+            self._codes.ravel()[index] = new
+        self._file(note)
 
-    def _differences(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """Return where the masks differ from what the journal knows, and their codes there."""
-        masks, depth = self._masks, len(self._codes)
-        plane = masks.geometry.shape[1] * masks.geometry.shape[2]
-        step = max(1, _CHUNK_VOXELS // plane)
-        index, codes = [np.empty(0, np.int64)], [np.empty(0, np.uint8)]
-        for z in range(0, depth, step):  # in parts that stay in the processor's cache
-            part = slice(z, z + step)
-            known = self._codes[part]
-            muscle, tissue = masks.muscle[part], masks.tissue[part]
-            # Remembered marks outside muscles differ here too; they are few and sorted out below.
-            where = np.flatnonzero(joint_code(muscle, tissue) != known)
-            if where.size:
-                former = known.ravel()[where]
-                now = state_codes(muscle.ravel()[where], tissue.ravel()[where], former)
-                real = now != former
-                index.append(where[real] + z * plane)
-                codes.append(now[real])
-        return np.concatenate(index), np.concatenate(codes)
+    def _compare_all(
+        self, kind: Kind, tool: str, rule: tuple[NDArray[np.uint16], int] | None = None
+    ) -> None:
+        """Record what differs in the slices that changed since they were last compared."""
+        note = self._note(kind, tool)
+        note.rule = rule
+        note.waiting = set(np.flatnonzero(self._notes.dirty).tolist())
+        self._file(note)
 
-    def _note(
-        self, kind: Kind, tool: str, found: tuple[NDArray[np.int64], NDArray[np.uint8]]
-    ) -> bool:
-        index, new = found
-        masks = self._masks
+    def _note(self, kind: Kind, tool: str) -> Note:
+        masks, geometry = self._masks, self._masks.geometry
         new_map = masks.fat_map is not self._fat_map
-        if not index.size and not new_map and masks.threshold == self._threshold:
-            return False
-        old = self._codes.ravel()[index]
-        self._codes.ravel()[index] = new
-        parts = {"change": pack_change(index, old, new)} if index.size else {}
-        if new_map:
-            parts |= self._basis()
-        entry = self._entry(kind, tool, with_fat=new_map).model_copy(
-            update=self._summary(index, old, new)
-        )
+        ruled = new_map or masks.threshold != self._threshold
         self._threshold, self._fat_map = masks.threshold, masks.fat_map
-        self._add(entry, parts)
-        return True
+        return Note(
+            self._entry(kind, tool, with_fat=new_map),
+            geometry.voxel_ml,
+            geometry.shape[1] * geometry.shape[2],
+            ruled,
+            masks.fat_map.basis if new_map else None,
+        )
 
-    def _summary(
-        self, index: NDArray[np.int64], old: NDArray[np.uint8], new: NDArray[np.uint8]
-    ) -> dict[str, Any]:
-        """Return the columns of the table for a change."""
-        geometry = self._masks.geometry
-        plane = geometry.shape[1] * geometry.shape[2]
-        # A mark that is only remembered outside muscles is no change that anyone sees.
-        seen = (old >= N_TISSUE_CODES) | (new >= N_TISSUE_CODES)
-        index, old, new = index[seen], old[seen], new[seen]
-        top = N_MUSCLE_CODES * N_TISSUE_CODES
-        before = np.bincount(old, minlength=top).reshape(N_MUSCLE_CODES, N_TISSUE_CODES)
-        after = np.bincount(new, minlength=top).reshape(N_MUSCLE_CODES, N_TISSUE_CODES)
-        net = (after.sum(axis=1) - before.sum(axis=1))[1:]
-        touched = (before.sum(axis=1) + after.sum(axis=1))[1:]
-        slices = np.flatnonzero(np.bincount(index // plane, minlength=1))
-        runs = np.split(slices, np.flatnonzero(np.diff(slices) > 1) + 1) if slices.size else []
-        return {
-            "voxels": int(index.size),
-            "ml": float(round(index.size * geometry.voxel_ml, 6)),
-            "net": {int(m) + 1: int(net[m]) for m in np.flatnonzero(net)},
-            "muscles": tuple(int(m) + 1 for m in np.flatnonzero(touched)),
-            "tissues": tuple(int(t) for t in np.flatnonzero(after[1:].sum(axis=0))),
-            "slices": tuple((int(run[0]), int(run[-1])) for run in runs),
-        }
+    def _file(self, note: Note) -> None:
+        if not (note.waiting or note.changes or note.always):
+            return
+        small = not note.waiting and note.size <= _SMALL and note.basis is None
+        if small and not self.waits:
+            record = note.record()
+            if record is not None:
+                self._add(record)
+            return
+        self._notes.append(note)
+        if self.in_turns is None:
+            self.finish()
+        else:
+            self.in_turns()
 
     # ------------------------------------------------------------------ records
 
@@ -272,8 +310,7 @@ class CaseJournal:
         basis = self._masks.fat_map.basis
         return {} if basis is None else {"basis": pack_volume(basis)}
 
-    def _add(self, entry: Entry, parts: dict[str, bytes]) -> None:
-        record = make_record(entry, parts)
-        self.records.append(record)
+    def _add(self, record: Record) -> None:
+        self.made.append(record)
         if self.sink is not None:
             self.sink(record)

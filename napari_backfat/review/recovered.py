@@ -11,7 +11,6 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.journal import PRIVATE_KINDS, Record, masks_sha256, unpack_volume
 from napari_backfat.model.progress import Progress
 from napari_backfat.review.fat import fat_map_of
-from napari_backfat.review.recovery import NO_FACTS
 from napari_backfat.review.session import Loaded, ReviewSession
 
 if TYPE_CHECKING:
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.review.autosave import Recovery
+
+# Found again from the masks, or written as records of their own.
+_NO_FACTS = frozenset({"measurements", "risk", "journal", "threshold"})
 
 
 def restored_files(
@@ -63,7 +65,7 @@ def restored_files(
             grid = (shape[0], shape[1], shape[2])
             exchanged = None if data is None else unpack_volume(data, grid) > 0
         ai = record if record.entry.kind == "ai" else ai
-    known = {f.name for f in fields(CaseFiles)} - NO_FACTS - {"muscles", "tissue"}
+    known = {f.name for f in fields(CaseFiles)} - _NO_FACTS - {"muscles", "tissue"}
     facts = {name: value for name, value in facts.items() if name in known}
     muscle, tissue = state.muscle, state.tissue
     masks: dict[str, NDArray[np.uint8]] = {}

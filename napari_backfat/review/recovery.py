@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,13 @@ from napari_backfat.review.places import LIVE, free_place, recovery_roots
 from napari_backfat.review.restore import now
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     from napari_backfat.model.case import AiResult, Case
     from napari_backfat.review.session import ReviewSession
 
-# Found again from the masks, or written as records of their own.
-NO_FACTS = frozenset({"measurements", "risk", "journal", "threshold"})
-"""Parts of `CaseFiles` that no record of facts holds."""
 _FACT_EVENTS = ("patient", "context", "levels", "vertebrae", "ai")
 
 
@@ -107,8 +106,10 @@ class Keeper:
         elif self._at == 0 and self._writer is not None and self._writer.begun:
             self._failed = None
         if journal.behind:
-            journal.catch_up("unfinished step")
+            journal.note_unfinished()
         exchanged = case.scan.exchanged is not self._exchanged
+        if exchanged and journal.waits:
+            return  # the fat map of these images comes first
         if (self._facts_due or exchanged) and not case.saved:
             self._facts_due = False
             if self._writer is None:
@@ -118,7 +119,7 @@ class Keeper:
 
     def flush(self) -> bool:
         """Wait until all is on the disk, in another place if need be; False if nothing works."""
-        self.tick()
+        self._catch_up()
         for _ in range(2 * len(recovery_roots())):
             if self._writer is None or self._writer.flush():
                 return True
@@ -154,6 +155,8 @@ class Keeper:
 
     def drop(self) -> None:
         """Remove the recovery copy: the work is saved, or the person chose to discard it."""
+        if self._session.journal is not None:
+            self._session.journal.finish()  # else what waits would begin a new copy
         self._end_writer()
         for folder in self._used:
             drop_folder(folder)
@@ -164,6 +167,14 @@ class Keeper:
             self._on_closing(self._session.case)
         self._session.opened.disconnect(self._on_opened)
         self._session.closing.disconnect(self._on_closing)
+
+    def _catch_up(self) -> None:
+        """Hand everything to the writer, what a window would record in turns too."""
+        self.tick()
+        journal = self._session.journal
+        if journal is not None and journal.waits:
+            journal.finish()
+            self.tick()
 
     # ------------------------------------------------------------------ following
 
@@ -186,7 +197,7 @@ class Keeper:
         self._hold_case(case)
 
     def _on_closing(self, case: Case) -> None:
-        self.tick()
+        self._catch_up()
         self._end_writer()
         for name in _FACT_EVENTS:
             getattr(case.events, name).disconnect(self._on_fact)
@@ -257,6 +268,9 @@ class Keeper:
             self._move_on()
         else:
             self._write([record])
+        journal = self._session.journal
+        if journal is None or journal.waits:
+            return
         if case is not None and case.scan.exchanged is not self._exchanged:
             self._write(self._facts(case))  # at once: the fat map just recorded is of these images
 
@@ -267,40 +281,28 @@ class Keeper:
         if self.folder is None or case is None or journal is None:
             return
         self._end_writer()
-        sink, journal.sink = journal.sink, None  # collecting the facts may find a change
         self._ai = None
         facts = self._facts(case)
-        journal.sink = sink
         self._facts_due = False
-        self._writer = JournalWriter(self.folder / LIVE, [*journal.records, *facts])
+        self._writer = JournalWriter(self.folder / LIVE, [*journal.made, *facts])
 
     def _end_writer(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
-    def _write(self, records: list[Record]) -> None:
+    def _write(self, records: Sequence[Record | Callable[[], Record]]) -> None:
         if self._writer is not None:
             for record in records:
                 self._writer.append(record)
 
-    def _facts(self, case: Case) -> list[Record]:
-        """Return what an unsaved case holds beside its masks, as records."""
-        files, _, _ = self._session.snapshot()
-        facts = {
-            f.name: value
-            for f in fields(files)
-            if f.name not in NO_FACTS
-            and not isinstance(value := getattr(files, f.name), np.ndarray)
-            and value is not None
-        }
-        records = []
+    def _facts(self, case: Case) -> list[Record | Callable[[], Record]]:
+        """Return what an unsaved case holds beside its masks, as records to be written."""
+        records: list[Record | Callable[[], Record]] = []
         if _differs(self._ai, case.ai):
             self._ai = case.ai
-            parts = {}  # none: the run was undone
-            if case.ai is not None:
-                parts = {name: pack_volume(getattr(case.ai, name)) for name in ("muscle", "tissue")}
-            records.append(make_record(Entry(kind="ai", time=now(), tool="AI result"), parts))
+            records.append(partial(_ai_record, case.ai, now()))
+        facts = self._session.facts()
         entry = Entry(kind="facts", time=now(), tool="patient and levels", facts=facts)
         self._exchanged = case.scan.exchanged
         parts = {}
@@ -309,11 +311,20 @@ class Keeper:
         return [*records, make_record(entry, parts)]
 
 
+def _ai_record(ai: AiResult | None, time: str) -> Record:
+    """Make the record of the AI's masks, which are never written to; takes its time."""
+    parts = {}  # none: the run was undone
+    if ai is not None:
+        parts = {name: pack_volume(getattr(ai, name)) for name in ("muscle", "tissue")}
+    return make_record(Entry(kind="ai", time=time, tool="AI result"), parts)
+
+
 def _differs(written: AiResult | None, present: AiResult | None) -> bool:
     """Whether the AI's masks are others than those that were written last."""
-    if written is None or present is None:
+    if written is None or present is None or written is present:
         return written is not present
-    return not (
-        np.array_equal(written.muscle, present.muscle)
-        and np.array_equal(written.tissue, present.tissue)
-    )
+    return not (_same(written.muscle, present.muscle) and _same(written.tissue, present.tissue))
+
+
+def _same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    return one is other or np.array_equal(one, other)

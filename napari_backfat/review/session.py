@@ -295,17 +295,24 @@ class ReviewSession:
             muscles=masks.muscle.copy(),
             tissue=masks.tissue.copy(),
             threshold=masks.threshold,
-            patient=case.patient.model_dump(mode="json"),
-            provenance=self._provenance_now(case),
             measurements=tidy_rows(measurement, case.ai.measurement if case.ai else None),
             risk=risk_record(case),
             ai_muscles=case.ai.muscle if case.ai else None,
             ai_tissue=case.ai.tissue if case.ai else None,
             fat_muscles=masks.fat_map.basis,
-            context={} if case.context.is_empty else case.context.model_dump(mode="json"),
             journal=journal.saved(),
+            **self.facts(),
         )
         return files, case.scan, case.revision
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a save holds beside masks and numbers; names as in `CaseFiles`."""
+        case = self._require_case()
+        return {
+            "patient": case.patient.model_dump(mode="json"),
+            "provenance": self._provenance_now(case),
+            "context": {} if case.context.is_empty else case.context.model_dump(mode="json"),
+        }
 
     @staticmethod
     def save_job(

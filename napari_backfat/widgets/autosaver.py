@@ -11,6 +11,7 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.review.autosave import AutosaveClock, recovery_folder
 from napari_backfat.review.recovery import Keeper
 from napari_backfat.widgets.jobs import JobRunner
+from napari_backfat.widgets.journal_turns import JournalTurns
 
 if TYPE_CHECKING:
     from napari_backfat.model.case import Case
@@ -39,7 +40,8 @@ class Autosaver(QObject):
         self._jobs.failed.connect(self._on_failed)
         self._told = False
         self._noticed: str | None = None
-        self._put_off = False
+        self._turns = JournalTurns(session, self)
+        self._turns.failed.connect(self.failed)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tick)
         self._timer.start(TICK_MS)
@@ -50,10 +52,6 @@ class Autosaver(QObject):
 
     def _tick(self) -> None:
         case = self._session.case
-        if case is not None and not self._put_off and _threshold_moves(case):
-            self._put_off = True  # once only: a slider may be dragged for long
-            return
-        self._put_off = False
         self.keeper.tick()
         notice = self.keeper.notice
         if notice is not None and notice != self._noticed:
@@ -66,6 +64,8 @@ class Autosaver(QObject):
             return
         if not self._clock.due(case, time.monotonic(), journaled=self.keeper.healthy):
             return
+        if self.keeper.healthy and _rule_moves(case):
+            return  # a copy would finish the change in one go; the journal holds it
         job = self._session.save_job(folder, self._session.snapshot())
         self._jobs.start("Autosave", job, self._on_copied)
 
@@ -102,6 +102,7 @@ class Autosaver(QObject):
     def stop(self) -> None:
         """Write what is unsaved, then rest."""
         self._timer.stop()
+        self._turns.stop()
         self._give_up_running_copy()
         self.copy_now()
 
@@ -111,7 +112,7 @@ class Autosaver(QObject):
         self._jobs.wait()
 
 
-def _threshold_moves(case: Case) -> bool:
-    """Whether the step that is open is a moving threshold; to note it takes a pass over all."""
+def _rule_moves(case: Case) -> bool:
+    """Whether a change of threshold or fat method is under way, or its step is open."""
     history = case.masks.history
     return case.masks.settling or (history.is_open and not history.open_voxels)

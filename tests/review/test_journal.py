@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 import zlib
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from napari_backfat.io.journal import (
 from napari_backfat.io.session import open_case
 from napari_backfat.model.anatomy import Muscle, TissueCode
 from napari_backfat.model.case import Case
+from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.fat_map import SCALE, UNDEFINED, FatMap, FatMapKind
 from napari_backfat.model.journal import (
     JournalFault,
@@ -32,6 +34,7 @@ from napari_backfat.model.journal import (
     unpack_volume,
 )
 from napari_backfat.model.masks import Author, Masks
+from napari_backfat.review import journal_note
 from napari_backfat.review.edits import Edits, Extent
 from napari_backfat.review.journal import READER_VARIABLE, CaseJournal, default_reader
 from napari_backfat.review.session import ReviewSession, run_to_end
@@ -125,7 +128,22 @@ def do(case: Case, journal: CaseJournal, what: str, number: int) -> None:
             Muscle(number % 8 + 1), 3.0, edits.reach(Extent.ALL, number % 4, 4.0), joint=True
         )
     elif what == "tick":
-        journal.catch_up("unfinished step")
+        journal.note_unfinished()
+    elif what == "slider in turns":
+        masks.begin_threshold(number % 21 / 20, number % SHAPE[0])
+        masks.settle_some(0.0)
+    elif what == "let go":
+        masks.end_threshold("fat threshold")
+    elif what == "method in turns":
+        masks.begin_method(some_map(number % 7, basis=number % 2 == 0), number % 11 / 10)
+        masks.settle_some(0.0)
+    elif what == "undo in turns":
+        masks.begin_undo()
+    elif what == "redo in turns":
+        masks.begin_redo()
+    elif what == "turn":
+        masks.settle_some(0.0)
+        journal.work_some(0.0)
     else:
         getattr(masks, what)()
 
@@ -146,6 +164,124 @@ def test_any_work_replays_to_the_same_masks(work: list[tuple[str, int]]) -> None
     records = journal.saved()
     assert_replays(case, records)
     assert_replays(case, folded(records, max_bytes=400))
+
+
+TURNS = (
+    "paint", "tissue", "unfinished", "unseen", "slider in turns", "slider in turns", "let go",
+    "method in turns", "ai", "tick", "tick", "turn", "turn", "turn", "undo in turns",
+    "redo in turns",
+)  # fmt: skip
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.sampled_from(TURNS), st.integers(0, 10_000)), max_size=20))
+def test_any_work_in_turns_replays_to_the_same_masks(work: list[tuple[str, int]]) -> None:
+    """However far the journal is behind when the next thing happens."""
+    case, journal = made()
+    asked: list[int] = []
+    journal.in_turns = lambda: asked.append(1)
+    for what, number in work:
+        do(case, journal, what, number)
+        assert not journal.waits or asked
+    case.masks.sync()
+    assert_replays(case, journal.saved())
+    assert not journal.catch_up()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([w for w in TURNS if w not in ("unseen", "tick")]),
+                  st.integers(0, 10_000)),
+        min_size=1, max_size=14,
+    )
+)  # fmt: skip
+def test_turns_record_what_is_recorded_at_once(work: list[tuple[str, int]]) -> None:
+    """The same records in the same order, voxel by voxel, as of a journal that never waits."""
+    (slow_case, slow), (case, journal) = made(), made()
+    slow.in_turns = lambda: None
+    for what, number in work:
+        for some_case, some_journal in ((slow_case, slow), (case, journal)):
+            if what in ("paint", "tissue", "unfinished"):
+                some_case.masks.settle()  # as every tool does before it writes
+            do(some_case, some_journal, what, number)
+    slow_case.masks.settle()
+    case.masks.settle()
+    assert len(slow.records) == len(journal.records)
+    for one, other in zip(slow.records, journal.records, strict=True):
+        assert one.entry.model_copy(update={"time": "", "parts": ()}) == other.entry.model_copy(
+            update={"time": "", "parts": ()}
+        )
+        assert one.body == other.body
+
+
+def test_an_unfinished_change_of_the_rule_is_recorded_as_it_will_be() -> None:
+    case, journal = made()
+    masks = case.masks
+    masks.replace(np.full(SHAPE, 3, np.uint8), label="AI segmentation")
+    masks.begin_threshold(0.2)
+    masks.settle_some(0.0)
+    journal.note_unfinished()
+    assert masks.settling
+    state = replayed(journal.made)
+    assert state.threshold == 0.2
+    masks.begin_threshold(0.9)  # the slider goes on
+    masks.settle()
+    masks.end_threshold("fat threshold")
+    assert_replays(case, journal.records)
+    masks.undo()
+    masks.set_threshold(0.2)
+    assert np.array_equal(state.tissue, masks.tissue)
+
+
+def test_a_record_that_cannot_be_made_is_kept_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, journal = made()
+    journal.in_turns = lambda: None
+    told: list[Record] = []
+    journal.sink = told.append
+    do(case, journal, "ai", 1)
+    do(case, journal, "threshold", 4)
+    with monkeypatch.context() as broken:
+        broken.setattr(journal_note, "make_record", _no_memory)
+        for _ in range(2):
+            with pytest.raises(BackfatError, match="Save the case now"):
+                journal.finish()
+        with pytest.raises(BackfatError, match="no memory"):
+            _turns_until_done(journal)
+        case.masks.muscle[box_of(3)] = 2
+        case.masks.sync(author=Author.BRUSH)
+        case.masks.finish_step("brush")
+        assert [r.entry.tool for r in told] == ["AI segmentation"]
+    journal.finish()
+    assert [r.entry.tool for r in told] == ["AI segmentation", "fat threshold", "brush"]
+    assert_replays(case, journal.records)
+
+
+def _turns_until_done(journal: CaseJournal) -> None:
+    end = time.monotonic() + 20
+    while not journal.work_some(0.0):
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def _no_memory(*_: object) -> None:
+    raise MemoryError("no memory")
+
+
+def test_records_are_made_while_the_window_goes_on() -> None:
+    """A stroke that follows at once is recorded behind the change that waits, and both exactly."""
+    case, journal = made()
+    journal.in_turns = lambda: None
+    told: list[str] = []
+    journal.sink = lambda record: told.append(record.entry.tool)
+    do(case, journal, "ai", 1)
+    journal.finish()
+    do(case, journal, "threshold", 17)
+    do(case, journal, "paint", 5)
+    assert told == ["AI segmentation"]
+    _turns_until_done(journal)
+    assert told == ["AI segmentation", "fat threshold", "brush"]
+    assert_replays(case, journal.made)
 
 
 @settings(max_examples=40, deadline=None)
