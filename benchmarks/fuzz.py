@@ -32,6 +32,7 @@ from rich.console import Console
 from benchmarks.fuzz_containers import Container, containers, damaged
 from benchmarks.fuzz_mutants import Original, mutant, originals
 from benchmarks.record import Record
+from napari_backfat.io import decoders
 from napari_backfat.io.labels import read_labels
 from napari_backfat.io.scan import open_scan
 from napari_backfat.model.errors import BackfatError
@@ -47,6 +48,7 @@ MEMORY_MB = 512
 """Address space that opening one of these inputs (a few kB each) may take beyond the program's."""
 # What worker and watcher share, one float64 each: single stores, so that neither sees a torn value.
 _NUMBER, _STARTED, _OPENED, _REFUSED, _LONGEST, _LONGEST_AT, _MOST, _MOST_AT = range(8)
+_DECODER, _DECODER_AT = range(8, 10)
 
 
 @dataclass
@@ -61,6 +63,8 @@ class Outcome:
         Longest processor time for one input, and its number in `longest_at`.
     most_mb : float
         Largest growth of the resident memory for one input (1e6 bytes), its number in `most_at`.
+    decoder_mb : float
+        Most resident memory of the decoding process, all of it, after input `decoder_at`.
     seconds : float
         Wall time of the whole run.
     faults : list of str
@@ -74,6 +78,8 @@ class Outcome:
     longest_at: int = -1
     most_mb: float = 0.0
     most_at: int = -1
+    decoder_mb: float = 0.0
+    decoder_at: int = -1
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
 
@@ -96,14 +102,14 @@ def fuzz(inputs: int, seed: int = 0, first: int = 0, *, of_containers: bool = Fa
     shared = Path("/dev/shm")
     place = Path(tempfile.mkdtemp(prefix="backfat-fuzz-", dir=shared if shared.is_dir() else None))
     began, outcome = time.monotonic(), Outcome(inputs)
-    state = np.frombuffer(mmap.mmap(-1, 4096), np.float64, 8)
+    state = np.frombuffer(mmap.mmap(-1, 4096), np.float64, 10)
     try:
         made = place / "made"
         made.mkdir()
         whole = containers(made) if of_containers else originals(made)
         number = first
         while number < first + inputs:
-            state[:] = (number, time.monotonic(), 0, 0, 0, -1, 0, -1)
+            state[:] = (number, time.monotonic(), 0, 0, 0, -1, 0, -1, 0, -1)
             end = _watched(whole, place, state, (seed, number, first + inputs))
             at = int(state[_NUMBER])
             outcome.opened += int(state[_OPENED])
@@ -113,6 +119,9 @@ def fuzz(inputs: int, seed: int = 0, first: int = 0, *, of_containers: bool = Fa
                 outcome.longest_at = int(state[_LONGEST_AT])
             if state[_MOST] > outcome.most_mb:
                 outcome.most_mb, outcome.most_at = float(state[_MOST]), int(state[_MOST_AT])
+            if state[_DECODER] > outcome.decoder_mb:
+                outcome.decoder_mb = float(state[_DECODER])
+                outcome.decoder_at = int(state[_DECODER_AT])
             if end:
                 outcome.faults.append(f"input {at}: {end}")
             number = at + 1
@@ -140,7 +149,8 @@ def _watched(
             os.dup2(quiet, 2)  # decoders in C print what they think of an input
             _limit_memory()
             tempfile.tempdir = str(place)  # where zips are unpacked
-            _work(whole, place, state, which)
+            with decoders.decoding():  # one process for all inputs, until one ends it
+                _work(whole, place, state, which)
             code = 0
         except BaseException:  # noqa: BLE001 - the parent must not go on twice
             _note(place, state, traceback.format_exc(limit=-3))
@@ -173,7 +183,7 @@ def _is_over(used_s: float, child: int, state: NDArray[np.float64]) -> bool:
         Processor time of the worker when the input had taken `LONGEST_S` by the wall clock.
     child : int
         The worker.
-    state : ndarray, shape (8,), float64
+    state : ndarray, shape (10,), float64
         What it shares.
     """
     waited = time.monotonic() - state[_STARTED]
@@ -189,9 +199,11 @@ def _cpu_s(process: int) -> float:
 
 
 def _used_s() -> float:
-    """Return the processor time of this process and of the ended ones that it started."""
+    """Return the processor time of this process, the ended ones that it started, the decoder."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime
+    decoder = decoders._child
+    running = 0.0 if decoder is None or decoder.has_ended else _cpu_s(decoder.process.pid)
+    return time.process_time() + ended.ru_utime + ended.ru_stime + running
 
 
 def _limit_memory() -> None:
@@ -236,6 +248,11 @@ def _work(
         grown = _memory("VmHWM") - before
         if took > state[_LONGEST]:
             state[_LONGEST], state[_LONGEST_AT] = took, number
+        decoder = decoders._child
+        if decoder is not None and not decoder.has_ended:
+            held = _memory("VmHWM", str(decoder.process.pid))
+            if held > state[_DECODER]:
+                state[_DECODER], state[_DECODER_AT] = held, number
         if grown > state[_MOST]:
             state[_MOST], state[_MOST_AT] = grown, number
     state[_NUMBER] = end - 1
@@ -275,10 +292,10 @@ def _note(place: Path, state: NDArray[np.float64], text: str) -> None:
         stream.write(f"input {number}: " + text.replace("\n\n", "\n").rstrip() + "\n\n")
 
 
-def _memory(name: str) -> float:
-    """Return a line of this process's status in units of 1e6 bytes; 0 where there is none."""
+def _memory(name: str, process: str = "self") -> float:
+    """Return a line of a process's status in units of 1e6 bytes; 0 where there is none."""
     try:
-        with open("/proc/self/status", encoding="ascii") as stream:
+        with open(f"/proc/{process}/status", encoding="ascii") as stream:
             line = next(line for line in stream if line.startswith(name))
     except (OSError, StopIteration):
         return 0.0
@@ -306,6 +323,8 @@ def records() -> Iterator[Record]:
         yield Record(f"faults in {name}", 0.0, "")
         yield Record(f"longest time for one of {name}", outcome.longest_s * 1e3, "ms")
         yield Record(f"most memory for one of {name}", outcome.most_mb, "MB")
+        if outcome.decoder_mb:
+            yield Record(f"most of the decoding process for {name}", outcome.decoder_mb, "MB")
 
 
 def main(inputs: int, seed: int, first: int = 0, *, of_containers: bool = False) -> int:
@@ -318,7 +337,8 @@ def main(inputs: int, seed: int, first: int = 0, *, of_containers: bool = False)
         f"{outcome.inputs} inputs of seed {seed} in {outcome.seconds:.0f} s: {outcome.opened} "
         f"opened, {outcome.refused} refused in a sentence, {len(outcome.faults)} faults; longest "
         f"{outcome.longest_s:.3f} s (input {outcome.longest_at}), most memory "
-        f"{outcome.most_mb:.1f} MB (input {outcome.most_at})"
+        f"{outcome.most_mb:.1f} MB (input {outcome.most_at}), decoding process at most "
+        f"{outcome.decoder_mb:.1f} MB (input {outcome.decoder_at})"
     )
     return int(bool(outcome.faults))
 

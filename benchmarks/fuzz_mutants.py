@@ -9,23 +9,30 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 from pydicom import dcmread, dcmwrite
 from pydicom.dataelem import RawDataElement
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    UID,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
 )
 
 from tests.io.dicoms import classic, enhanced, stored_voxels
 from tests.io.files import affine_for, some_image, write_nifti
+from tests.io.jpeg_lossless import encode, fragments
 
 if TYPE_CHECKING:
     import random
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from pydicom.dataset import FileDataset
 
 SHAPE = (9, 8, 4)
@@ -49,6 +56,8 @@ FIELDS_2 = (
     *((offset, "<d") for offset in (*range(104, 168, 8), 176, 184, *range(352, 496, 8))),
     *((offset, "<i") for offset in (0, 344, 348, 500)),
 )  # fmt: skip
+# How the headers of compressed frames begin: JPEG 2000, JPEG (lossy, lossless), JPEG-LS.
+_STREAMS = (b"\xff\x4f\xff\x51", b"\xff\xc0", b"\xff\xc3", b"\xff\xc4", b"\xff\xf7")
 VALUES = {
     "b": (0, 1, 3, 7, 127, -128),
     "h": (0, 1, -1, 2, 3, 4, 7, 8, 16, 32, 64, 128, 255, 512, 768, 1024, 1536, 1792, 32767, -32768),
@@ -134,12 +143,41 @@ def _dicoms() -> list[Original]:
         for image in images:
             image.compress(syntax, generate_instance_uid=False)
         found.append(_series(name, images))
+    for name, syntax in (
+        ("DICOM JPEG Lossless", JPEGLosslessSV1),
+        ("DICOM JPEG", JPEGBaseline8Bit),
+    ):
+        found.append(_series(name, _jpeg(large, syntax)))
     dixon = [(stored, [*TYPES[:2], "DIXON", "WATER"]), (stored[::-1], [*TYPES[:2], "DIXON", "FAT"])]
     found.append(_series("DICOM enhanced", [enhanced(dixon, affine_for())]))
     packed = enhanced([(large, TYPES)], affine_for())
     packed.compress(JPEG2000Lossless, generate_instance_uid=False)
     found.append(_series("DICOM enhanced JPEG 2000", [packed]))
+    packed = enhanced([(large, TYPES)], affine_for())
+    frames = [encode(large[..., k].T, 16, predictor=1 + k, restart_rows=9) for k in range(3)]
+    _fill(packed, JPEGLosslessSV1, fragments(frames, 1500))
+    found.append(_series("DICOM enhanced JPEG Lossless", [packed]))
     return found
+
+
+def _jpeg(stored: NDArray[np.uint16], syntax: str) -> list[FileDataset]:
+    images = classic(stored, affine_for())
+    for k, image in enumerate(images):
+        plane = stored[..., k].T
+        if syntax == JPEGBaseline8Bit:
+            stream = io.BytesIO()
+            Image.fromarray((plane % 251).astype(np.uint8)).save(stream, "JPEG", quality=90)
+            image.BitsAllocated, image.BitsStored, image.HighBit = 8, 8, 7
+            _fill(image, syntax, encapsulate([stream.getvalue()]))
+        else:
+            _fill(image, syntax, encapsulate([encode(plane, 16, predictor=4)]))
+    return images
+
+
+def _fill(image: FileDataset, syntax: str, pixels: bytes) -> None:
+    image.file_meta.TransferSyntaxUID = UID(syntax)
+    image.PixelData = pixels
+    image["PixelData"].VR, image["PixelData"].is_undefined_length = "OB", True
 
 
 def _series(name: str, images: list[FileDataset]) -> Original:
@@ -194,6 +232,8 @@ def mutant(original: Original, rng: random.Random) -> tuple[dict[str, bytes], st
             _fields(content, original.name, rng)
         else:
             damage = rng.choice((_bits, _bits, _scramble, _cut, _insert, _integer, _move))
+            if original.is_dicom and rng.random() < 0.3:
+                damage = _stream
             damage(content, rng)
         done.append(damage.__name__.strip("_"))
     files = dict(original.files)
@@ -253,6 +293,22 @@ def _move(content: bytearray, rng: random.Random) -> None:
     source, target = rng.randrange(len(content)), rng.randrange(len(content))
     part = content[source : source + size]
     content[target : target + len(part)] = part
+
+
+def _stream(content: bytearray, rng: random.Random) -> None:
+    """Change a value in the header of a compressed frame, and sometimes the DICOM header alike."""
+    starts = [at for mark in _STREAMS if (at := content.find(mark, 132)) >= 0]
+    if not starts:
+        _bits(content, rng)
+        return
+    size = rng.choice((1, 2, 2, 4, 4))
+    at = rng.choice(starts) + 2 + rng.randrange(60)
+    value = (rng.choice(SIZES) & (2 ** (8 * size) - 1)).to_bytes(size, "big")
+    content[at : at + size] = value
+    if rng.random() < 0.3:  # so that both claim the same
+        for tag in (b"\x28\x00\x10\x00US\x02\x00", b"\x28\x00\x11\x00US\x02\x00"):
+            place = content.find(tag, 132) + 8
+            content[place : place + 2] = value[-2:][::-1].ljust(2, b"\0")
 
 
 # The damage below aims at single elements; earlier damage may have moved them, which is as good.

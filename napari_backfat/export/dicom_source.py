@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from napari_backfat.export.dicom_identity import reference_header
-from napari_backfat.io.dicom_bytes import PARSER_FAILURES
+from napari_backfat.io.dicom_bytes import PARSER_FAILURES, looks_like_dicom, parsed
 from napari_backfat.io.dicom_open import find_series, is_dicom, series_at
 from napari_backfat.model.errors import BackfatError
 
@@ -158,11 +157,13 @@ def _given(place: Path, volume: Volume) -> SeriesInfo:
 
 
 def read_header(path: Path, *, pixels: bool = False) -> Dataset:
-    """Read a source file; raises BackfatError if it cannot be read."""
+    """Read a source file, as far as the reader of scans would; raises BackfatError if it cannot."""
     try:
+        if not looks_like_dicom(path):
+            raise ValueError("no DICOM any more, or deflated")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd values of the source are not ours to judge
-            dataset = dcmread(path, stop_before_pixels=not pixels, force=True)
+            dataset = parsed(path, pixels=pixels)
             dataset.decode()
             return dataset
     except PARSER_FAILURES as error:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import struct
+import math
 import warnings
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
-from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import iter_pixels
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from napari_backfat.io import jpegls
+from napari_backfat.io import decoders
+from napari_backfat.io.codestream import check_sizes
 from napari_backfat.io.dicom_bytes import PARSER_FAILURES, parsed
 from napari_backfat.io.dicom_stations import DIXON, station_plan
 from napari_backfat.io.dicom_value import value_of
@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     from napari_backfat.io.stations import Match, Plan
 
 _LARGEST_INTENSITY = 1e30  # beyond it, sums of float32 intensities overflow
+MAX_RATIO = 400
+"""Bytes of voxels (float32) for each byte of the files, beyond `_RATIO_COUNTS_FROM`.
+
+Compressed MR images take a third of their pixels, empty ones a thousandth.
+"""
+_RATIO_COUNTS_FROM = 2**29
 _READ_WHOLE = 64 * 2**20  # files up to here are read once, for hash and pixels
 _OPTIONS = {
     "samples_per_pixel": "SamplesPerPixel",
@@ -61,8 +67,6 @@ _PIXEL_TAGS = [
         if (tag := tag_for_keyword(word)) is not None
     ),
 ]
-_BARE_MARKERS = {0x01, 0xFF, *range(0xD0, 0xD9)}  # JPEG markers without a length
-_NOT_FRAMES = {0xC4, 0xC8, 0xCC}  # DHT, JPG, DAC in the range of the SOF markers
 
 
 def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Loaded:
@@ -95,7 +99,7 @@ def read_series(info: SeriesInfo, contrast: Contrast = Contrast.UNKNOWN) -> Load
         contrast = info.role
     notes = list(info.notes)
     hashes: dict[Path, str] = {}
-    with jpegls.decoding():
+    with decoders.decoding():
         if info.stations:
             voxels, copies, record, said = _stitched(info, contrast, hashes)
             notes.append(said)
@@ -133,6 +137,7 @@ def _voxels(
     The hashes of the files are entered in `hashes`.
     """
     grid = stack.grid
+    _check_claim(info, stack)
     try:
         voxels = np.empty(grid.geometry.shape, dtype=np.float32)
     except MemoryError as error:
@@ -171,6 +176,22 @@ def _voxels(
                     "same place, and its headers do not tell them apart; export one volume alone."
                 )
     return voxels, copies
+
+
+def _check_claim(info: SeriesInfo, stack: Stack) -> None:
+    """Refuse voxels that would fill the memory from files that hold next to nothing."""
+    claimed = 4 * math.prod(stack.grid.shape)
+    if claimed <= _RATIO_COUNTS_FROM:
+        return
+    try:
+        held = sum(path.stat().st_size for path in {f.path for s in stack.slices for f in s})
+    except OSError:
+        return  # reading the files says more
+    if claimed > MAX_RATIO * held:
+        raise BackfatError(
+            f"Series {info.number} in {info.source} claims {claimed / 1e9:.1f} GB of voxels in "
+            f"files of {held / 1e6:.2f} MB, which no scan does; export it again."
+        )
 
 
 def _stitched(
@@ -301,10 +322,11 @@ def decoded_frames(
                 )
             syntax = dataset.file_meta.TransferSyntaxUID
             if syntax.is_compressed:
-                _check_sizes(dataset.PixelData, dataset)
-                plugin = jpegls.plugin_for(syntax)
+                check_sizes(dataset.PixelData, dataset)
+                if not decoders.is_decodable(syntax):
+                    raise ValueError("no decoder")
                 yield from iter_pixels(
-                    dataset, indices=list(indices), raw=True, decoding_plugin=plugin
+                    dataset, indices=list(indices), raw=True, decoding_plugin=decoders.PLUGIN
                 )
             else:
                 yield from _native_frames(dataset, indices)
@@ -335,44 +357,3 @@ def _native_frames(dataset: Dataset, indices: Sequence[int]) -> Iterator[NDArray
     )
     for frame, _ in frames:
         yield frame
-
-
-def _check_sizes(pixel_data: bytes, dataset: object) -> None:
-    """Raise ValueError if a compressed frame claims another size than the header does.
-
-    A decoder allocates what the compressed stream claims.
-    """
-    expected = (int(dataset.Rows), int(dataset.Columns))  # type: ignore[attr-defined]
-    count = int(dataset.get("NumberOfFrames") or 1)  # type: ignore[attr-defined]
-    for frame in generate_frames(pixel_data, number_of_frames=count):
-        size = _claimed_size(frame)
-        if size is not None and size != expected:
-            raise ValueError(f"compressed frame of {size}, header says {expected}")
-
-
-def _claimed_size(frame: bytes) -> tuple[int, int] | None:
-    """Return (rows, columns) in a JPEG, JPEG-LS or JPEG 2000 stream; None for anything else."""
-    start = frame.find(b"\xff\x4f\xff\x51", 0, 200)
-    if start >= 0:  # JPEG 2000: SOC, SIZ (ISO/IEC 15444-1 A.5.1)
-        width, height, left, top = struct.unpack_from(">4I", frame, start + 8)
-        if struct.unpack_from(">H", frame, start + 40) != (1,):
-            raise ValueError("JPEG 2000 stream of several components")
-        return height - top, width - left
-    if frame[:2] != b"\xff\xd8":
-        return None
-    at = 2
-    while at + 10 <= len(frame):  # JPEG: segments up to the frame header (ISO/IEC 10918-1 B.1)
-        if frame[at] != 0xFF:
-            raise ValueError("damaged JPEG stream")
-        marker = frame[at + 1]
-        if marker in _BARE_MARKERS:
-            at += 1 if marker == 0xFF else 2
-            continue
-        is_frame = 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES
-        if is_frame or marker == 0xF7:  # F7: the frame header of JPEG-LS
-            rows, columns, components = struct.unpack_from(">2HB", frame, at + 5)
-            if components != 1:
-                raise ValueError("JPEG stream of several components")
-            return rows, columns
-        at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
-    raise ValueError("JPEG stream without a frame header")

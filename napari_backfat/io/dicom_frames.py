@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.tag import BaseTag
 
+from napari_backfat.io.decoders import is_decodable
 from napari_backfat.io.dicom_bytes import PARSER_FAILURES, looks_like_dicom, parsed
 from napari_backfat.io.dicom_person import person_of
 from napari_backfat.io.dicom_value import value_of
@@ -264,11 +264,9 @@ def _storage_problem(path: Path, dataset: Dataset, pixels: float) -> str:
     """Say why the pixels of a file cannot be decoded; empty if they can, as far as one can see."""
     syntax = value_of(getattr(dataset, "file_meta", _NOTHING), "TransferSyntaxUID")
     if syntax is not None and (syntax.is_private or syntax.is_compressed):
-        try:
-            known = get_decoder(syntax).is_available
-        except NotImplementedError:
-            known = False
-        return "" if known else f"is compressed as {syntax.name} (no decoder is installed for it)"
+        if is_decodable(syntax):
+            return ""
+        return f"is compressed as {syntax.name} (no decoder is installed for it)"
     expected = pixels * (_number(dataset, "BitsAllocated") or 16) / 8
     short = path.stat().st_size < expected
     return "has fewer pixels in its files than their headers say" if short else ""

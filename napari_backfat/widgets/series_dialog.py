@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import create_worker
 
+from napari_backfat.io.decoders import decoding
 from napari_backfat.io.dicom_open import choose_series
 from napari_backfat.io.dicom_preview import middle_picture
 from napari_backfat.model.errors import BackfatError
@@ -194,5 +195,6 @@ def _pictures(
     series: Sequence[SeriesInfo],
 ) -> Generator[tuple[int, NDArray[np.uint8] | None], None, None]:
     """Yield the row and the picture of each series."""
-    for row, info in enumerate(series):
-        yield row, middle_picture(info, _PICTURE)
+    with decoding():  # one process for all that are compressed
+        for row, info in enumerate(series):
+            yield row, middle_picture(info, _PICTURE)

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
-from napari_backfat.io import jpegls
+from napari_backfat.io import decoders
 from napari_backfat.io.dicom import read_series
 from napari_backfat.io.dicom_open import read_dicom
 from napari_backfat.io.dicom_series import list_series
@@ -181,11 +181,11 @@ def test_a_decoder_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         sound, read_series(list_series(save(tmp_path / "plain", plain()))[0]).volume.voxels
     )
-    assert jpegls._child is None  # no process stays behind
+    assert decoders._child is None  # no process stays behind
     began = used_s()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jpegls, "LEAST_S", 0.2)
-        patch.setattr(jpegls, "_CHILD", before_decoding("while 1: pass"))
+        patch.setattr(decoders, "LEAST_S", 0.2)
+        patch.setattr(decoders, "_SCRIPT", before_decoding("while 1: pass", tmp_path))
         with pytest.raises(BackfatError, match=r"^The pixels of IM\w+ cannot be read"):
             read_series(info)
     assert used_s() - began < 3  # the start of the process included
@@ -207,8 +207,14 @@ def test_a_frame_on_which_the_decoder_loops(tmp_path: Path) -> None:
     assert used_s() - began < 2.5
 
 
-def before_decoding(code: str) -> str:
-    return jpegls._CHILD.replace("    try:", f"    {code}\n    try:")
+def before_decoding(code: str, folder: Path) -> Path:
+    """Return the script of the decoding process with other code before each frame is decoded."""
+    text = decoders._SCRIPT.read_text("utf-8")
+    call = "pixels, said = ready[kind](frame, asked)"
+    assert text.count(call) == 1
+    changed = folder / "child.py"
+    changed.write_text(text.replace(call, f"exec({code!r}); {call}"), "utf-8")
+    return changed
 
 
 def plain() -> list[FileDataset]:
@@ -226,7 +232,7 @@ def test_a_decoder_that_dies_ends_in_a_sentence(tmp_path: Path) -> None:
         image.compress(JPEGLSLossless, generate_instance_uid=False)
     (info,) = list_series(save(tmp_path / "series", images))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jpegls, "_CHILD", before_decoding("import os; os.abort()"))
+        patch.setattr(decoders, "_SCRIPT", before_decoding("import os; os.abort()", tmp_path))
         with pytest.raises(BackfatError, match=r"^The pixels of IM\w+ cannot be read"):
             read_series(info)
 
