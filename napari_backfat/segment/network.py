@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 N_LABELS = 9
+IGNORE = 255  # in label maps to learn from: nothing is known here
 N_CHANNELS = 2
 FOLD = 2  # pixels per side folded into channels: full-resolution layers cost most on a CPU
 

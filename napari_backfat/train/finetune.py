@@ -14,10 +14,10 @@ from napari_backfat.export.collect import LeftOut, Which, case_folders, collect
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.segment.devices import resolve_device
+from napari_backfat.segment.partial_loss import keep_loss, partial_loss
 from napari_backfat.segment.weights import BUNDLED, MANIFEST, find_weights, load_networks
 from napari_backfat.train.corrected import slabs_of, split_cases
 from napari_backfat.train.corrected_batches import CorrectedBatches
-from napari_backfat.train.corrected_loss import keep_loss, partial_loss
 from napari_backfat.train.finetune_measure import Verdict, judge, measure, window_dice
 from napari_backfat.train.finetune_state import TuneState, fingerprint_of, load_state, save_state
 from napari_backfat.train.tuned_card import tuned_card

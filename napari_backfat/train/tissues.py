@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_backfat.model.anatomy import Muscle
+from napari_backfat.segment import network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-IGNORE = 255
+IGNORE = network.IGNORE
 
 
 class TissueClass(IntEnum):

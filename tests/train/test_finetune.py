@@ -23,11 +23,11 @@ from napari_backfat.model.geometry import Geometry
 from napari_backfat.model.volume import Contrast, Scan, Source, Volume
 from napari_backfat.segment.external import store
 from napari_backfat.segment.network import NetworkSpec
+from napari_backfat.segment.partial_loss import keep_loss, partial_loss
 from napari_backfat.segment.torch_backend import TorchBackend
 from napari_backfat.segment.weights import BUNDLED, find_weights, load_networks
 from napari_backfat.train.corrected import SlabSet, slabs_of, split_cases
 from napari_backfat.train.corrected_batches import CorrectedBatches, view_of
-from napari_backfat.train.corrected_loss import keep_loss, partial_loss
 from napari_backfat.train.evaluate import run as segment
 from napari_backfat.train.finetune import Tuned, TuneOptions, finetune, run
 from napari_backfat.train.finetune_measure import Found, judge

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-from torch.nn import functional as F
-
-from napari_backfat.segment.network import N_LABELS
-from napari_backfat.train.tissues import IGNORE
+from napari_backfat.segment.network import IGNORE, N_LABELS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +27,9 @@ def partial_loss(logits: Tensor, labels: Tensor, labelled: Tensor) -> Tensor:
     labelled : Tensor, shape (B, 9), bool
         Which labels each case knows; the background always.
     """
+    import torch
+    from torch.nn import functional as F
+
     log_probability = logits.log_softmax(1)
     merged = torch.logsumexp(_only(log_probability, _open_set(labelled)), dim=1, keepdim=True)
     told = torch.cat([merged, log_probability[:, 1:]], dim=1)
@@ -66,6 +65,8 @@ def keep_loss(logits: Tensor, parent: Tensor, labels: Tensor, labelled: Tensor) 
     labelled : Tensor, shape (B, 9), bool
         Which labels each case knows.
     """
+    import torch
+
     open_set = _open_set(labelled)
     own, its = (_only(x, open_set).log_softmax(1) for x in (logits, parent))
     inside = open_set[:, :, None, None]
@@ -83,5 +84,7 @@ def _open_set(labelled: Tensor) -> Tensor:
 
 def _only(values: Tensor, chosen: Tensor) -> Tensor:
     """Leave the values of chosen labels; the others become so small that they vanish."""
+    import torch
+
     # Not minus infinity: its differences are no numbers, and neither are their gradients.
     return torch.where(chosen[:, :, None, None], values, -1e4)
