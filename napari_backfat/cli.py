@@ -36,6 +36,7 @@ from napari_backfat.commands.console import (
     say,
     with_bar,
 )
+from napari_backfat.commands.person import PatientFile, PersonFromScan, enter_person
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
 
@@ -74,7 +75,6 @@ Image = Annotated[
 ]
 ContrastOption = Annotated[Single, typer.Option(help="What --image shows; auto: by its name")]
 Out = Annotated[Path, typer.Option(help="Case folder to write")]
-PatientFile = Annotated[Path | None, typer.Option(help="patient.json, as the window saves it")]
 Accept = Annotated[
     bool, typer.Option("--accept-mismatch", help="Use images together whose positions disagree")
 ]
@@ -96,6 +96,7 @@ def analyze(
     image: Image = None,
     contrast: ContrastOption = Single.AUTO,
     patient: PatientFile = None,
+    person_from_scan: PersonFromScan = False,
     levels: LevelsOption = None,
     threshold: Threshold = 0.5,
     risk_model: RiskModelOption = None,
@@ -114,7 +115,8 @@ def analyze(
     """
     with reporting():
         session = _open(water, fat, image, contrast, accept_mismatch)
-        _prepare(session, patient, levels, threshold, risk_model)
+        enter_person(session, patient, person_from_scan)
+        _prepare(session, levels, threshold, risk_model)
         _check_writable(out)  # before the long part, not after it
         key = models.choose(model, label_map, accept_licence)
         session.accept_segmentation(with_bar(session.segment_job(key, device)))
@@ -135,6 +137,7 @@ def measure(
     image: Image = None,
     contrast: ContrastOption = Single.AUTO,
     patient: PatientFile = None,
+    person_from_scan: PersonFromScan = False,
     levels: LevelsOption = None,
     threshold: Threshold = 0.5,
     risk_model: RiskModelOption = None,
@@ -150,7 +153,8 @@ def measure(
         labels = read_labels(muscles, grid, accept_mismatch=accept_mismatch)
         for note in labels.notes:
             say(f"Note: {note}")
-        _prepare(session, patient, levels, threshold, risk_model)
+        enter_person(session, patient, person_from_scan)
+        _prepare(session, levels, threshold, risk_model)
         session.accept_muscles(labels.array)
         session.case.masks.edits = 0  # masks from a file are no corrections
         _finish(session, out)
@@ -252,23 +256,14 @@ def _guess_in_words(image: Path, contrast: Contrast) -> str:
 
 def _prepare(
     session: ReviewSession,
-    patient: Path | None,
     levels: str | None,
     threshold: float,
     risk_model: Path | None,
 ) -> None:
-    from napari_backfat.model.patient import Patient
     from napari_backfat.risk.model import load_model
 
     if risk_model is not None:
         session.set_risk_model(load_model(risk_model))
-
-    if patient is not None:
-        try:
-            text = patient.read_bytes()
-        except OSError as error:
-            raise BackfatError(f"{patient} could not be read: {error.strerror}.") from error
-        session.set_patient(Patient.from_json(text))
     session.set_levels(_parse_levels(levels))
     session.set_threshold(threshold)
     if session.case is not None:

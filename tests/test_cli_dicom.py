@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from pydicom.uid import generate_uid
 
+from napari_backfat.model.patient import Patient
+from napari_backfat.model.volume import Contrast
 from napari_backfat.segment import backend as backends
 from tests.io.dicoms import SECRETS, classic, save
 from tests.io.test_archive import disc
@@ -36,7 +38,7 @@ def made() -> MadeCase:
     return make_case(SHAPE, fat_fraction=0.3, pattern="voxels", noise=40.0, axes="LPS")
 
 
-def study(folder: Path, made: MadeCase, cuts: list[tuple[int, int]]) -> Path:
+def study(folder: Path, made: MadeCase, cuts: list[tuple[int, int]], sex_of_fat: str = "F") -> Path:
     """Write the made case as DICOM series, cut into stations."""
     examination = generate_uid()
     for role, image in enumerate(made.scan.images):
@@ -49,6 +51,7 @@ def study(folder: Path, made: MadeCase, cuts: list[tuple[int, int]]) -> Path:
                 stored[..., first:last], place, StudyInstanceUID=examination,
                 SeriesNumber=10 * role + k, RescaleSlope="1", RescaleIntercept="0",
                 ImageType=["DERIVED", "PRIMARY", "DIXON", image.contrast.value.upper()],
+                PatientSex=sex_of_fat if image.contrast is Contrast.FAT else "F",
             )  # fmt: skip
             save(folder / f"{role}{k}", images)
     return folder
@@ -77,6 +80,46 @@ def test_analyze_opens_stations_of_a_body(kind: str, made: MadeCase, tmp_path: P
     # A DICOM segmentation refers to one series; of a stitched scan it is refused, NIfTI is not.
     refused(run("export", out, "--format", "seg", "--out", tmp_path / "seg"), "stations")
     assert run("export", out, "--format", "nifti", "--out", tmp_path / "nii").exit_code == 0
+
+
+def analyzed(place: Path, out: Path, *options: object) -> tuple[str, dict[str, Any]]:
+    result = run("analyze", "--image", place, "--out", out, "--device", "cpu", *options)
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split()), json.loads((out / "patient.json").read_text())
+
+
+def test_the_person_of_the_header_is_entered_only_if_asked(made: MadeCase, tmp_path: Path) -> None:
+    place = study(tmp_path / "mr", made, [(0, 12)])
+    text, patient = analyzed(place, tmp_path / "a")
+    assert "the DICOM header also has age, sex, height; --person-from-scan enters that" in text
+    assert "61" not in text.split("the DICOM header")[1].split(".")[0]
+    assert patient["age_years"] is patient["sex"] is patient["height_cm"] is None
+    text, patient = analyzed(place, tmp_path / "b", "--person-from-scan")
+    assert "From the DICOM header: age 61 y, sex female, height 168 cm." in text
+    assert (patient["age_years"], patient["sex"], patient["height_cm"]) == (61, "female", 168)
+    assert patient["diabetes"] is patient["weight_kg"] is None
+    assert not [secret for secret in SECRETS if secret in text]
+    assert not [s for s in SECRETS if s.encode() in (tmp_path / "b" / "patient.json").read_bytes()]
+
+
+def test_a_patient_file_goes_before_the_header(made: MadeCase, tmp_path: Path) -> None:
+    place = study(tmp_path / "mr", made, [(0, 12)])
+    file = tmp_path / "patient.json"
+    file.write_text(Patient(age_years=55, diabetes=True).to_json())
+    text, patient = analyzed(place, tmp_path / "c", "--patient", file, "--person-from-scan")
+    assert "the DICOM header has age 61 y, the patient file 55 y; the file's is used" in text
+    assert (patient["age_years"], patient["sex"], patient["diabetes"]) == (55, "female", True)
+    file.write_text(Patient(age_years=61.5, sex="female", height_cm=168).to_json())
+    text, _ = analyzed(place, tmp_path / "d", "--patient", file)
+    assert "DICOM header" not in text  # there is nothing to offer
+
+
+def test_headers_that_disagree_on_the_person_enter_nothing(made: MadeCase, tmp_path: Path) -> None:
+    place = study(tmp_path / "mr", made, [(0, 12)], sex_of_fat="M")
+    out = tmp_path / "case"
+    result = run("analyze", "--image", place, "--out", out, "--person-from-scan")
+    refused(result, "agree on no age, sex, height or weight")
+    assert not out.exists()
 
 
 def test_a_missing_station_is_said(made: MadeCase, tmp_path: Path) -> None:
