@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from highdicom.seg import segread
 from pydicom import dcmread
 from pydicom.pixels.utils import unpack_bits
 
+from napari_backfat.export.dicom_source import read_header
 from napari_backfat.export.formats import export
 from napari_backfat.export.options import Options
 from napari_backfat.io.dicom_series import list_series
@@ -353,3 +355,17 @@ def test_moved_series_and_empty_masks_are_told(tmp_path: Path) -> None:
     with pytest.raises(BackfatError, match="no muscle"):
         export(empty, ["seg"], tmp_path / "out", Options(dicom=tmp_path / "moved" / "w"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_source_header_without_end_is_given_up(tmp_path: Path) -> None:
+    meta = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00"
+    path = tmp_path / "IM0000"
+    # 32 MB of elements: whoever exchanged the source behind our back costs a second at most.
+    path.write_bytes(bytes(128) + b"DICM" + meta + b"\x08\x00\x08\x00CS\x00\x00" * 4_000_000)
+    began = time.process_time()
+    with pytest.raises(BackfatError, match="IM0000 of the source series cannot be read"):
+        read_header(path)
+    path.write_bytes(b"no image any more" * 100)
+    with pytest.raises(BackfatError, match="cannot be read"):
+        read_header(path)
+    assert time.process_time() - began < 1.5

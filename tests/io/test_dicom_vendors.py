@@ -79,7 +79,7 @@ def test_dixon_of_every_maker_opens_as_a_pair(vendor: str, split: bool, tmp_path
         np.testing.assert_array_equal(image.voxels, truth)
 
 
-@pytest.mark.parametrize("vendor", ["SIEMENS", "Philips"])
+@pytest.mark.parametrize("vendor", ["SIEMENS", "Philips", "CANON_MEC"])
 def test_enhanced_dixon_by_frame_type(vendor: str, tmp_path: Path) -> None:
     """The type of the file says nothing; that of each frame does. MOSAIC is a left-over word."""
     volumes = [
