@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 if TYPE_CHECKING:
+    import numpy as np
     from napari.components import ViewerModel
+    from numpy.typing import NDArray
 
     from napari_backfat.edit.patch import Patch
 
-_COLOR = (1.0, 0.88, 0.3, 0.75)
+_NOTHING = (0.0, 0.0, 0.0, 0.0)
+_GAINED = (1.0, 0.88, 0.3, 0.75)
+_LOST = (1.0, 0.25, 0.35, 0.8)
+_RENAMED = (0.35, 0.75, 1.0, 0.8)
 
 
 class Preview:
     """Shows a patch over the masks as a layer of its own.
+
+    Yellow: becomes muscle; red: is taken away; blue: goes to another muscle.
 
     Parameters
     ----------
@@ -30,14 +36,26 @@ class Preview:
         self._layer: Labels | None = None
         self.patch: Patch | None = None
 
-    def show(self, patch: Patch, spacing_mm: tuple[float, float, float]) -> None:
-        """Show where a patch would write; the active layer stays the active one."""
+    def show(
+        self, patch: Patch, kinds: NDArray[np.uint8], spacing_mm: tuple[float, float, float]
+    ) -> None:
+        """Show what a patch would do; the active layer stays the active one.
+
+        Parameters
+        ----------
+        patch : Patch
+            Given back by `clear`.
+        kinds : ndarray, shape of the patch's box, uint8
+            0 nothing, 1 becomes muscle, 2 is taken away, 3 goes to another muscle.
+        spacing_mm : tuple of float
+            Voxel size (Z, Y, X).
+        """
         self.clear()
         self.patch = patch
-        colors = {None: (0.0, 0.0, 0.0, 0.0), 0: (0.0, 0.0, 0.0, 0.0), 1: _COLOR}
+        colors = {None: _NOTHING, 0: _NOTHING, 1: _GAINED, 2: _LOST, 3: _RENAMED}
         active = self._viewer.layers.selection.active
         self._layer = Labels(
-            patch.where.astype(np.uint8),
+            kinds,
             name="Preview",
             colormap=DirectLabelColormap(color_dict=colors),
             scale=spacing_mm,

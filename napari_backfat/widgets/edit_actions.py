@@ -12,8 +12,10 @@ from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.review.ai_here import SPREAD, take_ai
 from napari_backfat.review.edits import Edits, Extent, Reach
+from napari_backfat.review.proposal import Proposal, Proposed
 from napari_backfat.review.spread import spreading
 from napari_backfat.review.stroke import image_names
+from napari_backfat.widgets.tool_table import BY_NAME
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -76,6 +78,7 @@ class EditActions:
         self._proposed: tuple[str, str, Muscle | None] = ("", "", None)
         self._ai_reach: Reach | None = None
         self._spreading: Spreading | None = None
+        self._shown: Proposed | None = None
 
     def attach(self, case: Case, layers: CaseLayers) -> None:
         """Work on this case."""
@@ -84,7 +87,7 @@ class EditActions:
     def detach(self) -> None:
         """Let go of the case."""
         self._preview.clear()
-        self._case = self._layers = self._edits = self._spreading = None
+        self._case = self._layers = self._edits = self._spreading = self._shown = None
 
     @property
     def z(self) -> int:
@@ -107,18 +110,25 @@ class EditActions:
         if name == self._proposed[0] and self.accept_preview():
             return
         self.cancel()
+        edits = self._pen(name)
         try:
-            change = self._change(name, muscle)
+            change = self._change(name, muscle, edits)
         except BackfatError as error:
             self.said.emit(str(error))
             return
         if name in ("gaps", "ai_here", "spread"):
             return  # it goes on when the person, or the AI, has answered
-        self._tell(name, muscle, change)
+        if not self._show_made(name, muscle, edits):
+            self._tell(name, muscle, change)
 
-    def _change(self, name: str, muscle: Muscle | None) -> Change | None:
-        edits, panel = self._edits, self._panel
-        assert edits is not None
+    def _pen(self, name: str) -> Edits:
+        """Return what writes, or what only says what it would write."""
+        assert self._edits is not None
+        first = self._panel.shows_first("copy" if name == "copy_back" else name)
+        return Proposal(self._edits.case) if first else self._edits
+
+    def _change(self, name: str, muscle: Muscle | None, edits: Edits) -> Change | None:
+        panel = self._panel
         who = [muscle] if muscle is not None and panel.who.currentIndex() == 0 else list(MUSCLES)
         reach = edits.reach(panel.extent_of(name), self.z, panel.slab.value())
         if name == "islands":
@@ -156,8 +166,14 @@ class EditActions:
             who = muscle.display_name if muscle is not None else "The muscle"
             self.said.emit(_NOTHING[name].format(muscle=who))
             return
+        assert self._case is not None
         held = f", {change.refused_protected} protected" if change.refused_protected else ""
-        self.said.emit(f"{change.voxels} voxels changed{held}.")
+        ml = change.voxels * self._case.masks.geometry.voxel_ml
+        where = ""
+        if change.slices is not None:
+            first, last = change.slices
+            where = f" in slice {first}" if first == last else f" in slices {first} to {last}"
+        self.said.emit(f"{change.voxels} voxels ({ml:.2g} ml) changed{where}{held}.")
         self.done.emit()
 
     def _go(self, step: int) -> None:
@@ -183,9 +199,22 @@ class EditActions:
 
     def _show(self, what: tuple[str, str, Muscle | None], patch: Patch, said: str) -> None:
         assert self._case is not None
-        self._proposed = what
-        self._preview.show(patch, self._case.masks.geometry.spacing_mm)
+        masks = self._case.masks
+        self._proposed, self._shown = what, Proposed.of(patch, masks)
+        self._preview.show(patch, self._shown.kinds, masks.geometry.spacing_mm)
         self.said.emit(said)
+
+    def _show_made(self, name: str, muscle: Muscle | None, edits: Edits) -> bool:
+        """Show what an operation would write, if it was only proposed and would do something."""
+        if not isinstance(edits, Proposal) or edits.made is None:
+            return False
+        patch, label = edits.made
+        spec = BY_NAME["copy" if name == "copy_back" else name]
+        key = "Shift+N" if name == "copy_back" else spec.key
+        says = Proposed.of(patch, edits.case.masks).text
+        text = f"{spec.label}: {says}. Enter or {key} accepts, Esc refuses."
+        self._show((name, label, muscle), patch, text)
+        return True
 
     def accept_preview(self) -> bool:
         """Write what is proposed; False if nothing is."""
@@ -195,6 +224,8 @@ class EditActions:
         name, label, muscle = self._proposed
         if name == "spread" and self._spreading is not None:
             patch = self._spreading.still_true(patch, self._edits.case.masks.muscle)
+        elif self._shown is not None:
+            patch = self._shown.still_true(self._edits.case.masks.muscle)
         self._tell(name, muscle, self._edits.apply(patch, label))
         return True
 
@@ -230,11 +261,14 @@ class EditActions:
             return
         reach, self._ai_reach = self._ai_reach, None
         try:
-            change = take_ai(self._case, result, reach, self._panel.amount_of("ai_here"))
+            edits = self._pen("ai_here")
+            spread_mm = self._panel.amount_of("ai_here")
+            change = take_ai(self._case, result, reach, spread_mm, edits)
         except BackfatError as error:
             self.said.emit(str(error))
             return
-        self._tell("ai_here", None, change)
+        if not self._show_made("ai_here", None, edits):
+            self._tell("ai_here", None, change)
 
 
 def value_ranges(case: Case) -> dict[str, tuple[float, float]]:

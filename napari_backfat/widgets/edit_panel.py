@@ -21,7 +21,14 @@ from superqt import QDoubleRangeSlider
 from napari_backfat.review.edits import Extent
 from napari_backfat.widgets.buttons import STYLE, check_button
 from napari_backfat.widgets.key_slider import KeySlider
-from napari_backfat.widgets.tool_table import BY_NAME, EXTENTS, TOOLS
+from napari_backfat.widgets.memory import recall_flag, remember
+from napari_backfat.widgets.tool_table import (
+    BY_NAME,
+    EXTENTS,
+    MAY_BE_SHOWN_FIRST,
+    SHOWN_FIRST,
+    TOOLS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +37,7 @@ _COLUMNS = 7
 _SHORT = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 _ROWS = (
     ("size", "fill_by", "line", "extent", "slab", "who", "ball"),
-    ("image", "window", "window_text", "strength", "kind", "amount", "apply"),
+    ("image", "window", "window_text", "strength", "kind", "amount", "first", "apply"),
 )
 
 
@@ -61,6 +68,7 @@ class EditPanel(QWidget):
         self.name = "pan_zoom"
         self._amounts = {s.name: s.amount[5] for s in TOOLS if s.amount is not None}
         self._extents = {name: Extent(value) for name, value in EXTENTS.items()}
+        self._first = {n: recall_flag("show first", n) for n in MAY_BE_SHOWN_FIRST}
         self._values_of: dict[str, tuple[float, float]] = {}
         self.buttons: dict[str, QToolButton] = {}
         self.options: dict[str, QWidget] = {}
@@ -143,6 +151,13 @@ class EditPanel(QWidget):
         self.fill_by = _combo("What is filled", ("same label", "similar values"))
         self.amount = _number("", 0, 1, 1, 0, "Number of the chosen tool, in mm or ml")
         self.amount.valueChanged.connect(self._on_amount)
+        self.first = check_button(
+            "Show first",
+            "Show in colours what this operation would do (yellow gained, red lost, blue to "
+            "another muscle) and wait: Enter or its key accepts, Esc refuses. Remembered for each "
+            "operation",
+        )
+        self.first.clicked.connect(self._on_first)
         self.apply = QPushButton("Apply")
         self.apply.setToolTip("Do what the chosen tool does")
         self.apply.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -155,7 +170,8 @@ class EditPanel(QWidget):
             "window": self.window_slider, "window_text": self.window_text,
             "strength": self.strength, "extent": self.extent,
             "slab": self.slab, "who": self.who, "kind": self.kind, "line": self.line,
-            "fill_by": self.fill_by, "amount": self.amount, "apply": self.apply,
+            "fill_by": self.fill_by, "amount": self.amount, "first": self.first,
+            "apply": self.apply,
         }  # fmt: skip
 
     # ------------------------------------------------------------------ the chosen tool
@@ -182,6 +198,7 @@ class EditPanel(QWidget):
             self.extent.blockSignals(True)
             self.extent.setCurrentText(self._extents[self.name].value)
             self.extent.blockSignals(False)
+        self.first.setChecked(self.shows_first(self.name))
         if spec is not None and spec.action:
             self.apply.setText(f"{spec.label}: apply")
             self.apply.setToolTip(f"{spec.tip} ({spec.key})")
@@ -190,6 +207,8 @@ class EditPanel(QWidget):
     def _refresh(self) -> None:
         spec = BY_NAME.get(self.name)
         shown = set(spec.options) if spec is not None else set()
+        if self.name in self._first:
+            shown.add("first")
         if self.name == "fill" and self.fill_by.currentText() == "same label":
             shown -= {"image", "window"}
         if "window" in shown:
@@ -207,6 +226,14 @@ class EditPanel(QWidget):
     def extent_of(self, name: str) -> Extent:
         """Return the slices set for a tool."""
         return self._extents.get(name, Extent.SLAB)
+
+    def shows_first(self, name: str) -> bool:
+        """Whether an operation is shown before it is written."""
+        return name in SHOWN_FIRST or self._first.get(name, False)
+
+    def _on_first(self, wanted: bool) -> None:
+        self._first[self.name] = wanted
+        remember("show first", self.name, wanted)
 
     def _on_amount(self, value: float) -> None:
         if self.name in self._amounts:

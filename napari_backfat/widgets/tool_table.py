@@ -106,6 +106,12 @@ TOOLS: tuple[ToolSpec, ...] = (
              amount=("spread ", " mm", 0, 100, 5, 20)),
 )  # fmt: skip
 BY_NAME: dict[str, ToolSpec] = {spec.name: spec for spec in TOOLS}
+SHOWN_FIRST = ("gaps", "spread")
+"""Actions that are always shown before they are written; Enter or the key again accepts."""
+MAY_BE_SHOWN_FIRST = (
+    "copy", "mirror", "smooth", "islands", "holes", "grow", "shrink", "ai_here",
+)  # fmt: skip
+"""Actions that are shown first if the person wants it; remembered for each."""
 EXTENTS: dict[str, str] = {
     "border": "this slice", "mirror": "slab", "smooth": "all slices", "islands": "all slices",
     "holes": "all slices", "grow": "this slice", "shrink": "this slice", "spread": "all slices",
