@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from psygnal import Signal, SignalGroup
 
@@ -96,6 +97,8 @@ class Case:
         `ReviewSession.set_vertebrae` and `set_levels`.
     folder : str or None
         Case folder it was saved to or opened from.
+    adapted : tuple of dict
+        Which present masks were made by weights adapted on this case; see `set_adapted`.
     revision : int
         Grows with every change of masks or patient; tells whether a save is still up to date.
     """
@@ -127,11 +130,32 @@ class Case:
         self.ai_risk: RiskEstimate | None = None
         self.saved = True
         self.folder: str | None = None
+        self.adapted: tuple[dict[str, Any], ...] = ()
+        self._adapted_turns: WeakKeyDictionary[
+            Step, tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]
+        ] = WeakKeyDictionary()
         self.revision = 0
         masks.stepped.connect(self._on_step)
 
+    def set_adapted(self, records: tuple[dict[str, Any], ...]) -> None:
+        """State which masks were made by adapted weights, as part of the newest undo step.
+
+        Parameters
+        ----------
+        records : tuple of dict
+            Parent weights and their hash, slices learnt from, steps, seed and so on, of each time;
+            JSON-serialisable. Undo and redo of the step change them back and forth.
+        """
+        newest = self.masks.history.done[-1:]
+        if newest and records != self.adapted:
+            self._adapted_turns[newest[0]] = (self.adapted, records)
+        self.adapted = records
+
     def _on_step(self, operation: str, step: Step) -> None:
-        """Take the images along where undo or redo passes an exchange of water and fat."""
+        """Take images and records along where undo or redo passes what changed them."""
+        turn = self._adapted_turns.get(step)
+        if turn is not None and operation in ("undo", "redo"):
+            self.adapted = turn[0] if operation == "undo" else turn[1]
         region = step.exchanged_region(self.scan.geometry.shape)
         if region is not None and operation in ("undo", "redo"):
             self.scan = self.scan.with_exchanged(region)

@@ -60,9 +60,7 @@ def corrected_slices(case: Case) -> NDArray[np.bool_]:
     return found
 
 
-def take_ai(
-    case: Case, result: Segmented, reach: Reach, spread_mm: float, edits: Edits | None = None
-) -> Change | None:
+def take_ai(case: Case, result: Segmented, reach: Reach, spread_mm: float) -> Change | None:
     """Put a new AI result into some slices; corrected slices stay and draw neighbours along.
 
     Parameters
@@ -75,8 +73,6 @@ def take_ai(
         The slices.
     spread_mm : float
         How far along Z a correction is felt; see `edit.spread.between_corrections`.
-    edits : Edits, optional
-        Writes it, or as `review.proposal.Proposal` only says what it would write.
 
     Returns
     -------
@@ -101,4 +97,4 @@ def take_ai(
         case.masks.geometry.spacing_mm,
         spread_mm,
     )
-    return (edits or Edits(case)).apply(patch, AI_HERE)
+    return Edits(case).apply(patch, AI_HERE)

@@ -67,6 +67,7 @@ class AiRuns:
         edits, steps, former_map = masks.edits, masks.history.done, masks.fat_map
         masks.replace(segmentation.muscle, label=AI_STEP, rule=rule)
         masks.edits = edits  # the AI is no person
+        case.set_adapted(())
         former = case.ai
         ruled = np.stack(
             [masks.ruled_tissue(plane, z) for z, plane in enumerate(segmentation.muscle)]

@@ -66,6 +66,7 @@ def case_of(loaded: Loaded) -> tuple[Case, dict[str, Any]]:
 def _restore(case: Case, files: CaseFiles) -> dict[str, Any]:
     record = files.provenance
     levels, vertebrae = record.get("levels"), record.get("vertebrae")
+    case.adapted = tuple(dict(entry) for entry in record.get("adapted") or ())
     depth = case.scan.geometry.shape[0]
     if vertebrae:  # absent in folders of earlier versions; the lines say what the levels are
         case.vertebrae = VertebralLevels.from_dict(vertebrae)

@@ -200,6 +200,7 @@ class ReviewSession:
         case = self._require_case()
         rule = map_for_muscles(case.scan, muscle, case.masks)
         case.masks.replace(muscle, label="muscle map from file", rule=rule)
+        case.set_adapted(())
 
     @property
     def has_edits(self) -> bool:
@@ -356,6 +357,7 @@ class ReviewSession:
                 "version": self.risk_model.version,
                 "origin": self.risk_model.origin,
             },
+            **({"adapted": list(case.adapted)} if case.adapted else {}),
         } | ({"review": self.review} if self.review else {})
 
     def _require_case(self) -> Case:

@@ -11,7 +11,7 @@ from napari_backfat.edit.patch import Patch
 from napari_backfat.edit.spread import between_corrections
 from napari_backfat.model.anatomy import N_TISSUE_CODES
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.review.ai_here import AI_HERE, SPREAD, STARTS_ANEW, corrected_slices
+from napari_backfat.review.ai_here import AI_HERE, LEARN, SPREAD, STARTS_ANEW, corrected_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,8 @@ def before_corrections(case: Case, corrected: NDArray[np.bool_]) -> NDArray[np.u
     ground = state.copy()
     flat = state.reshape(-1)
     for step in reversed(steps):
-        if step.label in STARTS_ANEW:
+        # What was learnt from slices follows them already.
+        if step.label in STARTS_ANEW or step.label == LEARN:
             break
         if step.index.size:
             flat[step.index] = step.old // np.uint8(N_TISSUE_CODES)
@@ -87,8 +88,13 @@ class Spreading:
 
     def still_true(self, patch: Patch, muscle: NDArray[np.uint8]) -> Patch:
         """Return the patch without the slices that were changed since the start."""
-        same = (muscle[patch.box] == self.present[patch.box]).all(axis=(1, 2))
-        return Patch(patch.box, patch.where & same[:, None, None], patch.values)
+        return still_true(patch, self.present, muscle)
+
+
+def still_true(patch: Patch, before: NDArray[np.uint8], muscle: NDArray[np.uint8]) -> Patch:
+    """Return a patch without the slices in which `muscle` is no longer what it was `before`."""
+    same = (muscle[patch.box] == before[patch.box]).all(axis=(1, 2))
+    return Patch(patch.box, patch.where & same[:, None, None], patch.values)
 
 
 def spreading(case: Case, reach: Reach, spread_mm: float) -> Spreading:

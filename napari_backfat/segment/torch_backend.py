@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.model.volume import Contrast
 from napari_backfat.segment.backend import Segmentation
 from napari_backfat.segment.cleanup import clean
-from napari_backfat.segment.devices import check_memory, out_of_memory, resolve_device
+from napari_backfat.segment.devices import check_memory, resolve_device
 from napari_backfat.segment.drawing import Outlines, draw
 from napari_backfat.segment.flags import NOTHING_FOUND, image_area, quality_flags
 from napari_backfat.segment.inference import Pass, predict, smooth_along
@@ -23,6 +22,7 @@ from napari_backfat.segment.localise import Place, locate
 from napari_backfat.segment.preprocess import slab_matrix, window_for
 from napari_backfat.segment.quality import gather, judge_all
 from napari_backfat.segment.reformat import labels_back_steps, resample, upright_frame
+from napari_backfat.segment.torch_work import torch_at_work
 from napari_backfat.segment.weights import BUNDLED, find_weights, load_networks
 
 if TYPE_CHECKING:
@@ -76,39 +76,14 @@ class TorchBackend:
     def run(self, scan: Scan, device: str = "cpu") -> Generator[Progress, None, Segmentation]:
         """Segment a scan; see `SegmentationBackend.run`."""
         yield Progress(0.0, "Starting torch")
-        yield from _load("torch", Progress(0.0, "Starting torch"))
-        import torch
-        from threadpoolctl import threadpool_limits
-
-        threads = torch.get_num_threads()
-        # Matrices of resampling are too small for several threads, which wait for each other.
-        blas = threadpool_limits(limits=1, user_api="blas")
-        try:
-            # Threads that wait for each other are slow as soon as anything else is busy: with two
-            # threads on two busy cores the real case took 26 s, with one 8 s. Half the cores also
-            # leave the window responsive.
-            torch.set_num_threads(max(1, threads // 2))
+        yield from load_module("torch", Progress(0.0, "Starting torch"))
+        with torch_at_work(device):
             return (yield from self._run(scan, device))
-        except BackfatError:
-            raise
-        except MemoryError as error:
-            raise out_of_memory(device) from error
-        except RuntimeError as error:
-            # GUI worker threads swallow RuntimeError, and torch raises little else.
-            if "memory" in str(error).lower() or "alloc" in str(error).lower():
-                raise out_of_memory(device) from error
-            raise BackfatError(
-                f"The network failed on the device '{device}' ({_first_line(error)}). "
-                "Try the device 'cpu'."
-            ) from error
-        finally:
-            torch.set_num_threads(threads)
-            blas.restore_original_limits()
 
     def _run(self, scan: Scan, device: str) -> Generator[Progress, None, Segmentation]:
         started = time.perf_counter()
         device, _ = resolve_device(device)
-        yield from _load(
+        yield from load_module(
             "monai.networks.nets.basic_unet", Progress(0.003, "Starting the network library")
         )
         yield Progress(0.006, "Checking memory and weights")
@@ -124,7 +99,7 @@ class TorchBackend:
         channels = network_channels(scan)
         if frame is not None:
             yield Progress(0.02, "Turning the oblique scan upright")
-            channels = yield from _turned(channels, own, frame)
+            channels = yield from turned_upright(channels, own, frame)
         (depth, height, width), spacing = geometry.shape, geometry.spacing_mm
         to_slabs = slab_matrix(depth, spacing[0])
         # The device's memory does not depend on the scan: slabs are sent a few at a time.
@@ -149,7 +124,7 @@ class TorchBackend:
 
         outlines = yield from self._outline(weights, fine, slabs, geometry, place, device)
         smoothing = smooth_along(outlines.probability, slab_mm, self.along_mm)
-        smooth = yield from _reported(smoothing, 0.85, "Joining neighbouring slices")
+        smooth = yield from reported(smoothing, 0.85, "Joining neighbouring slices")
         outlines = replace(outlines, probability=smooth)
         raw, doubt, sums = yield from draw(outlines, place, to_slabs, geometry.shape)
         yield Progress(0.95, "Checking sides and islands")
@@ -158,7 +133,7 @@ class TorchBackend:
         evidence = gather(raw, muscle, sums, geometry.voxel_ml)
         if frame is not None:
             steps = labels_back_steps(muscle, doubt, frame, own)
-            muscle, doubt = yield from _reported(steps, 0.98, "Turning the masks back")
+            muscle, doubt = yield from reported(steps, 0.98, "Turning the masks back")
         if not muscle.any() or not sums.credible:
             yield Progress(1.0, NOTHING_FOUND.text)
             nothing = np.zeros(own.shape, dtype=np.uint8)
@@ -245,7 +220,7 @@ def network_channels(scan: Scan) -> list[NDArray[np.float32]]:
     return [only.voxels, np.zeros_like(only.voxels)]
 
 
-def _load(name: str, report: Progress) -> Generator[Progress, None, None]:
+def load_module(name: str, report: Progress) -> Generator[Progress, None, None]:
     """Import a module that takes seconds, and report meanwhile so that cancelling stays quick."""
     failed: list[Exception] = []
 
@@ -264,7 +239,7 @@ def _load(name: str, report: Progress) -> Generator[Progress, None, None]:
         raise failed[0]
 
 
-def _reported(
+def reported(
     steps: Generator[Any, None, T], fraction: float, text: str
 ) -> Generator[Progress, None, T]:
     """Report while something else goes on step by step."""
@@ -277,7 +252,7 @@ def _reported(
         yield Progress(fraction, text)
 
 
-def _turned(
+def turned_upright(
     channels: list[NDArray[np.float32]], own: Geometry, frame: Geometry
 ) -> Generator[Progress, None, list[NDArray[np.float32]]]:
     """Channels on the upright grid; an empty one is not computed."""
@@ -290,8 +265,3 @@ def _turned(
                 yield Progress(0.03, "Turning the oblique scan upright")
         turned.append(out)
     return turned
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__)[:200]

@@ -1,0 +1,303 @@
+"""Adapt the bundled network to one case: learn from its corrected slices, outline the others."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_backfat.model.anatomy import MUSCLES, Muscle
+from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.progress import Progress
+from napari_backfat.segment.adapt_torch import AdaptOptions, teach
+from napari_backfat.segment.cleanup import clean
+from napari_backfat.segment.devices import check_memory, resolve_device
+from napari_backfat.segment.drawing import Outlines, draw
+from napari_backfat.segment.inference import Pass, predict, smooth_along
+from napari_backfat.segment.localise import Place
+from napari_backfat.segment.neighbours import NeighbourShapes
+from napari_backfat.segment.network import IGNORE, N_LABELS
+from napari_backfat.segment.preprocess import resample_plane, slab_matrix, window_for
+from napari_backfat.segment.reformat import labels_back, labels_back_steps, upright_frame
+from napari_backfat.segment.torch_backend import (
+    load_module,
+    network_channels,
+    reported,
+    turned_upright,
+)
+from napari_backfat.segment.torch_work import torch_at_work
+from napari_backfat.segment.weights import BUNDLED, find_weights, load_networks
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_backfat.model.geometry import Geometry
+    from napari_backfat.model.volume import Scan
+    from napari_backfat.segment.preprocess import PlaneGrid
+    from napari_backfat.segment.weights import Weights
+
+_MARGIN_MM, _Z_MARGIN_MM = 22.0, 10.0
+_ALONG_MM = 2.5
+_LOOKS = (Pass(1.0, False), Pass(1.0, True))
+_BATCH = 2
+_BASE_BYTES = 1_500_000_000  # torch, the network, and what a step of learning keeps
+
+
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """What a network that learned from slices of this case says about all of them.
+
+    Attributes
+    ----------
+    muscle : ndarray, shape (Z, Y, X), uint8
+        `Muscle` ids on the working grid; only muscles that the given masks have.
+    slices : ndarray of bool, shape (Z,)
+        Slices that were looked at; the others hold nothing.
+    about : dict
+        For provenance: parent weights and their hash, slices, steps, seed, seconds, device.
+    """
+
+    muscle: NDArray[np.uint8]
+    slices: NDArray[np.bool_]
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesson:
+    """What is known, on the grid that the network looks at."""
+
+    geometry: Geometry
+    channels: list[NDArray[np.float32]]
+    muscle: NDArray[np.uint8]
+    known: NDArray[np.bool_]
+
+
+def adapt_job(
+    scan: Scan,
+    muscle: NDArray[np.uint8],
+    corrected: NDArray[np.bool_],
+    folder: Path = BUNDLED,
+    device: str = "auto",
+    options: AdaptOptions | None = None,
+) -> Generator[Progress, None, Adapted]:
+    """Teach a copy of the fine network on corrected slices and outline all slices with it.
+
+    The copy is forgotten afterwards: nothing is written anywhere, and the weights folder stays as
+    it is. Where the scan is not oblique, the shapes of the nearest corrected slices are weighed
+    against the network's answer; see `neighbours.NeighbourShapes`.
+
+    Parameters
+    ----------
+    scan : Scan
+        One image, or water and fat.
+    muscle : ndarray, shape (Z, Y, X), uint8
+        Masks of the case. What corrected slices show is taught, all of it; where muscles lie in
+        the others only says where to look.
+    corrected : ndarray of bool, shape (Z,)
+        Slices that a person corrected.
+    folder : Path
+        Weights folder to begin with.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+    options : AdaptOptions, optional
+        See there.
+
+    Yields
+    ------
+    Progress
+        Several a second; closing the generator gives up at the next step.
+
+    Raises
+    ------
+    BackfatError
+        If no corrected slice shows a muscle, or the device or memory do not suffice.
+    """
+    labelled = [m for m in MUSCLES if (muscle == m).any()]
+    if not muscle[corrected].any():
+        raise BackfatError(
+            "No corrected slice shows a muscle; draw some slices right, then learn from them."
+        )
+    yield Progress(0.0, "Starting torch")
+    yield from load_module("torch", Progress(0.0, "Starting torch"))
+    device, _ = resolve_device(device)
+    with torch_at_work(device):
+        return (
+            yield from _run(
+                scan, muscle, corrected, labelled, folder, device, options or AdaptOptions()
+            )
+        )
+
+
+def _run(
+    scan: Scan,
+    muscle: NDArray[np.uint8],
+    corrected: NDArray[np.bool_],
+    labelled: list[Muscle],
+    folder: Path,
+    device: str,
+    options: AdaptOptions,
+) -> Generator[Progress, None, Adapted]:
+    started = time.perf_counter()
+    yield from load_module(
+        "monai.networks.nets.basic_unet", Progress(0.01, "Starting the network library")
+    )
+    weights = find_weights(folder)
+    own, frame = scan.geometry, upright_frame(scan.geometry)
+    voxels = int(np.prod(own.shape)) + (3 * int(np.prod(frame.shape)) if frame else 0)
+    check_memory(_BASE_BYTES + 14 * voxels, device)
+    yield Progress(0.02, "Loading the network")
+    fine = load_networks(weights)[1]
+    lesson = yield from _lesson(scan, muscle, corrected, frame)
+    (depth, height, width), spacing = lesson.geometry.shape, lesson.geometry.spacing_mm
+    to_slabs = slab_matrix(depth, spacing[0])
+    slab_mm = spacing[0] * depth / len(to_slabs)
+    place = _place(lesson.muscle, to_slabs, spacing, slab_mm)
+    least = [n * weights.fine.spacing_mm for n in weights.fine.window]
+    extent = (max(least[0], place.extent_mm[0]), max(least[1], place.extent_mm[1]))
+    grid = window_for((height, width), spacing[1:], weights.fine.spacing_mm, place.centre, extent)
+    images, labels, taught = _slices_to_learn(lesson, to_slabs, grid, labelled)
+    known = np.zeros(N_LABELS, bool)
+    known[[0, *labelled]] = True
+    lessons = teach(fine, images, labels, known, options, device)
+    while True:
+        try:
+            step, loss = next(lessons)
+        except StopIteration as stop:
+            network = stop.value
+            break
+        text = f"Learning from {len(taught)} slices, step {step} of {options.steps}"
+        yield Progress(0.05 + 0.65 * step / options.steps, f"{text}, loss {loss:.2f}")
+
+    shapes = None
+    if frame is None:
+        shapes = NeighbourShapes(labels, taught, slab_mm, weights.fine.spacing_mm)
+    count = place.slabs.stop - place.slabs.start
+    wanted = np.stack([_slab(lesson, to_slabs[s]) for s in place.slabs])
+    window = np.zeros((count, N_LABELS, *grid.size), dtype=np.float16)
+    for look in predict(network, wanted, grid, _LOOKS, device, _BATCH):
+        if look.probability is not None:
+            for i in range(look.part.start, look.part.stop):
+                answer = look.probability[i - look.part.start]
+                if shapes is not None:
+                    answer = shapes.weigh(answer, place.slabs.start + i)
+                window[i] = answer
+        yield Progress(0.7 + 0.2 * look.share, f"Outlining slice {look.part.stop} of {count}")
+    smooth = yield from reported(
+        smooth_along(window, slab_mm, _ALONG_MM), 0.9, "Joining neighbouring slices"
+    )
+    nothing = np.zeros((count, *grid.size), dtype=np.float32)
+    outlines = Outlines(smooth, nothing, grid, np.zeros(N_LABELS), np.zeros(N_LABELS))
+    drawing = draw(outlines, place, to_slabs, lesson.geometry.shape)
+    drawn, doubt, _ = yield from reported(drawing, 0.93, "Drawing the muscles")
+    drawn[~np.isin(drawn, labelled)] = 0
+    yield Progress(0.96, "Checking sides and islands")
+    found = clean(drawn, spacing)
+    slices = to_slabs[place.slabs.start : place.slabs.stop].any(axis=0)
+    if frame is not None:
+        steps = labels_back_steps(found, doubt, frame, own)
+        found, _ = yield from reported(steps, 0.97, "Turning the masks back")
+        slices = np.asarray(muscle.any(axis=(1, 2)) | found.any(axis=(1, 2)))
+    yield Progress(1.0, "Done")
+    seconds = time.perf_counter() - started
+    return Adapted(found, slices, _about(weights, corrected, options, device, seconds))
+
+
+def _lesson(
+    scan: Scan,
+    muscle: NDArray[np.uint8],
+    corrected: NDArray[np.bool_],
+    frame: Geometry | None,
+) -> Generator[Progress, None, _Lesson]:
+    """Images, masks and what is known of them, upright if the scan is oblique."""
+    own, channels = scan.geometry, network_channels(scan)
+    known = np.broadcast_to(corrected[:, None, None], own.shape)
+    if frame is None:
+        return _Lesson(own, channels, muscle, known)
+    channels = yield from turned_upright(channels, own, frame)
+    marks = [np.ascontiguousarray(known, dtype=np.float32)]
+    share = (yield from turned_upright(marks, own, frame))[0]
+    turned, _ = labels_back(muscle, np.zeros(own.shape[0], np.float32), own, frame)
+    return _Lesson(frame, channels, turned, share > 0.99)
+
+
+def _place(
+    muscle: NDArray[np.uint8],
+    to_slabs: NDArray[np.float32],
+    spacing: tuple[float, float, float],
+    slab_mm: float,
+) -> Place:
+    """Where the masks lie; islands far away do not count."""
+    rows, columns = np.nonzero(muscle.any(axis=0))
+    low = np.array([np.percentile(rows, 0.5), np.percentile(columns, 0.5)])
+    high = np.array([np.percentile(rows, 99.5), np.percentile(columns, 99.5)])
+    extent = (high - low + 1) * np.array(spacing[1:]) + 2 * _MARGIN_MM
+    with_muscle = muscle.any(axis=(1, 2)).astype(np.float32)
+    busy = np.flatnonzero(to_slabs @ with_muscle > 0)
+    margin = max(1, int(np.ceil(_Z_MARGIN_MM / slab_mm)))
+    slabs = range(max(0, int(busy[0]) - margin), min(len(to_slabs), int(busy[-1]) + margin + 1))
+    middle = (low + high) / 2
+    return Place((float(middle[0]), float(middle[1])), (float(extent[0]), float(extent[1])), slabs)
+
+
+def _slab(lesson: _Lesson, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average the slices of a slab, shape (2, Y, X)."""
+    part = np.flatnonzero(weights)
+    return np.stack([c[part].mean(axis=0, dtype=np.float32) for c in lesson.channels])
+
+
+def _slices_to_learn(
+    lesson: _Lesson, to_slabs: NDArray[np.float32], grid: PlaneGrid, labelled: list[Muscle]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], list[int]]:
+    """Images and labels of what is known, in the window, and which slabs these are."""
+    images, labels, taught = [], [], []
+    for index, weights in enumerate(to_slabs):
+        part = np.flatnonzero(weights)
+        part = part[lesson.known[part].any(axis=(1, 2))]  # of a slab, the corrected slices
+        if not part.size:
+            continue
+        sure = resample_plane(lesson.known[part].mean(axis=0, dtype=np.float32), grid) > 0.99
+        if sure.mean() < 0.1:
+            continue
+        shares = [
+            resample_plane((lesson.muscle[part] == m).mean(axis=0, dtype=np.float32), grid)
+            for m in labelled
+        ]
+        best = np.argmax(np.stack([1 - np.sum(shares, axis=0), *shares]), axis=0)
+        plane = np.array([0, *labelled], np.uint8)[best]
+        plane[~sure] = IGNORE
+        labels.append(plane)
+        images.append(
+            np.stack(
+                [
+                    resample_plane(c[part].mean(axis=0, dtype=np.float32), grid)
+                    for c in lesson.channels
+                ]
+            )
+        )
+        taught.append(index)
+    return np.stack(images), np.stack(labels), taught
+
+
+def _about(
+    weights: Weights,
+    corrected: NDArray[np.bool_],
+    options: AdaptOptions,
+    device: str,
+    seconds: float,
+) -> dict[str, Any]:
+    return {
+        "parent": weights.name,
+        "parent_sha256": weights.sha256,
+        "corrected_slices": [int(z) for z in np.flatnonzero(corrected)],
+        "steps": options.steps,
+        "learning_rate": options.learning_rate,
+        "seed": options.seed,
+        "device": device,
+        "seconds": round(seconds, 2),
+        "weights_kept": False,
+    }
