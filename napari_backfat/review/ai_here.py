@@ -60,7 +60,9 @@ def corrected_slices(case: Case) -> NDArray[np.bool_]:
     return found
 
 
-def take_ai(case: Case, result: Segmented, reach: Reach, spread_mm: float) -> Change | None:
+def take_ai(
+    case: Case, result: Segmented, reach: Reach, spread_mm: float, edits: Edits | None = None
+) -> Change | None:
     """Put a new AI result into some slices; corrected slices stay and draw neighbours along.
 
     Parameters
@@ -73,6 +75,8 @@ def take_ai(case: Case, result: Segmented, reach: Reach, spread_mm: float) -> Ch
         The slices.
     spread_mm : float
         How far along Z a correction is felt; see `edit.spread.between_corrections`.
+    edits : Edits, optional
+        Writes it, or as `review.proposal.Proposal` only says what it would write.
 
     Returns
     -------
@@ -97,4 +101,4 @@ def take_ai(case: Case, result: Segmented, reach: Reach, spread_mm: float) -> Ch
         case.masks.geometry.spacing_mm,
         spread_mm,
     )
-    return Edits(case).apply(patch, AI_HERE)
+    return (edits or Edits(case)).apply(patch, AI_HERE)
