@@ -12,7 +12,9 @@ import hmac
 import secrets
 import uuid
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 
 from napari_backfat.model.errors import BackfatError
 
@@ -46,6 +48,12 @@ _NEW_UIDS = {
     "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID",
     "DimensionOrganizationUID",
 }  # fmt: skip
+READ_TAGS = tuple(
+    BaseTag(tag)
+    for word in dict.fromkeys((*_PATIENT, *_STUDY, *_PLACE, *_PIXELS))
+    if (tag := tag_for_keyword(word)) is not None
+)
+"""All of a source image that any export looks at."""
 _METHOD = "napari-backfat: new UIDs; only allow-listed geometry and pixel attributes kept"
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydicom.dataset import Dataset
 
-from napari_backfat.export.dicom_identity import reference_header
-from napari_backfat.io.dicom_bytes import PARSER_FAILURES, looks_like_dicom, parsed
+from napari_backfat.export.dicom_identity import READ_TAGS, reference_header
+from napari_backfat.io.dicom_bytes import PARSER_FAILURES, looks_like_dicom, parsed, settle
 from napari_backfat.io.dicom_open import find_series, is_dicom, series_at
 from napari_backfat.model.errors import BackfatError
 
@@ -163,7 +163,8 @@ def read_header(path: Path, *, pixels: bool = False) -> Dataset:
             raise ValueError("no DICOM any more, or deflated")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd values of the source are not ours to judge
-            dataset = parsed(path, pixels=pixels)
+            dataset = parsed(path, READ_TAGS, pixels=pixels)
+            settle(dataset)
             dataset.decode()
             return dataset
     except PARSER_FAILURES as error:

@@ -9,9 +9,11 @@ import warnings
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_dataset, read_partial
+from pydicom.filereader import read_dataset, read_partial, read_sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 if TYPE_CHECKING:
@@ -30,8 +32,14 @@ PARSER_FAILURES = (
 
 MAX_ELEMENTS = 20_000
 """Elements of a header outside sequences; real ones have some hundreds."""
-MAX_READS = 2_000_000
-"""Pieces that are read of one header, its sequences included; 10,000 frames take about half."""
+MAX_READS = 1_500_000
+"""Pieces that are read of one header, its sequences included; 4,000 frames of Philips take all.
+
+An item of a sequence counts as `_ITEM_PIECES`, because pydicom makes a data set of each.
+"""
+_ITEM_PIECES, _ITEMS = 5, (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+MAX_SEQUENCE_BYTES = 64 * 2**20
+"""A sequence of stated length; the functional groups of 10,000 frames take some 20 MB."""
 _START, _USUAL_META, _LONGEST_META = 400, 1024, 2**16
 _META_AT = 132
 _SYNTAX = b"\x02\x00\x10\x00UI"  # the element of the transfer syntax
@@ -65,16 +73,25 @@ class _Counted:
         return int(tag) in self.before
 
 
+class Budget:
+    """Pieces that may still be read of one file."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int = MAX_READS) -> None:
+        self.left = left
+
+
 class _BoundedReads:
     """Counts the pieces that are read of a stream, and ends in a ValueError where it goes on."""
 
-    left = MAX_READS
+    budget: Budget
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self.left -= 1
-        if self.left < 0:
-            raise ValueError("too many pieces")
         piece: bytes = super().read(size)  # type: ignore[misc]
+        self.budget.left -= _ITEM_PIECES if piece[:4] in _ITEMS else 1
+        if self.budget.left < 0:
+            raise ValueError("too many pieces")
         return piece
 
 
@@ -116,23 +133,99 @@ def parsed(
     """
     stop = _Counted(frozenset() if pixels else _PIXELS)
     wanted: list[Any] | None = None if tags is None else list(tags)
+    budget = Budget(max_reads)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd values are judged by who uses them
         if isinstance(source, bytes):
-            content = _Content(source)
-            content.left = max_reads
-            plain = _plain(content, stop, wanted)
-            if plain is not None:
-                return plain
-            return read_partial(content, stop, None, force=True, specific_tags=wanted)
-        with _Stream(io.FileIO(source)) as stream:
-            stream.left = max_reads
-            if defer_size is not None:
-                size = os.fstat(stream.fileno()).st_size
-                plain = _plain(stream, stop, wanted) if size <= defer_size else None
-                if plain is not None:
-                    return plain
-            return read_partial(stream, stop, defer_size, force=True, specific_tags=wanted)
+            stream: _Content | _Stream = _Content(source)
+            size = len(source)
+        else:
+            stream = _Stream(io.FileIO(source))
+            size = os.fstat(stream.fileno()).st_size
+        stream.budget = budget
+        with stream:
+            dataset = None
+            if isinstance(source, bytes) or (defer_size is not None and size <= defer_size):
+                dataset = _plain(stream, stop, wanted)
+            if dataset is None:
+                deferred = None if isinstance(source, bytes) else defer_size
+                dataset = read_partial(stream, stop, deferred, force=True, specific_tags=wanted)
+                if deferred is not None:
+                    _fetch_sequences(dataset, stream)
+    dataset._pieces = budget
+    return dataset
+
+
+def _fetch_sequences(dataset: Dataset, stream: BinaryIO) -> None:
+    """Read sequences that were left in the file for their length: of many frames they are long."""
+    for tag, raw in list(dataset._dict.items()):
+        if not isinstance(raw, RawDataElement) or raw.value is not None or not raw.length:
+            continue
+        if _vr_of(tag, raw) == "SQ" and raw.length <= MAX_SEQUENCE_BYTES:
+            stream.seek(raw.value_tell)
+            dataset._dict[tag] = raw._replace(value=stream.read(raw.length))
+
+
+def sequence_of(dataset: Dataset, raw: RawDataElement) -> Sequence[Dataset]:
+    """Parse a sequence of stated length, which the library keeps as bytes until it is asked for.
+
+    What is read counts against the file's budget, so that no number of sequences, each small
+    enough, adds up to a header without end.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Where it stands.
+    raw : RawDataElement
+        The sequence; it is replaced by what it holds.
+
+    Raises
+    ------
+    ValueError
+        If the budget is spent.
+    """
+    budget = getattr(dataset, "_pieces", None) or Budget()
+    content = _Content(raw.value or b"")
+    content.budget = budget
+    items = read_sequence(
+        content,
+        raw.is_implicit_VR or raw.VR == "UN",  # PS3.5 6.2.2: unknown is implicit
+        raw.is_little_endian,
+        len(raw.value or b""),
+        dataset._character_set,
+    )
+    for item in items:
+        item._pieces = budget
+    dataset._dict[raw.tag] = DataElement(raw.tag, "SQ", items)
+    return items
+
+
+def settle(dataset: Dataset) -> None:
+    """Parse all sequences of a header, and those within them, under the file's budget.
+
+    Raises
+    ------
+    ValueError
+        If the budget is spent.
+    """
+    for tag, raw in list(dataset._dict.items()):
+        if isinstance(raw, RawDataElement):
+            if _vr_of(tag, raw) != "SQ":
+                continue
+            items = sequence_of(dataset, raw)
+        elif raw.VR == "SQ":
+            items = raw.value
+        else:
+            continue
+        for item in items:
+            item._pieces = dataset._pieces
+            settle(item)
+
+
+def _vr_of(tag: BaseTag, raw: RawDataElement) -> str:
+    if raw.VR not in (None, "UN"):
+        return raw.VR or ""
+    return dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
 
 
 def _plain(stream: BinaryIO, stop: _Counted, tags: list[Any] | None) -> Dataset | None:

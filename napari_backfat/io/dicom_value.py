@@ -9,6 +9,8 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.tag import BaseTag
 
+from napari_backfat.io.dicom_bytes import sequence_of
+
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
@@ -53,4 +55,6 @@ def value_of(dataset: Dataset, keyword: str, default: Any = None) -> Any:
         and len(raw.value) <= _LONGEST
     ):
         return _converted(tag, raw.VR, raw.value, raw.is_implicit_VR, raw.is_little_endian)
+    if vr == "SQ" and isinstance(raw, RawDataElement) and raw.VR in (None, "SQ", "UN"):
+        return sequence_of(dataset, raw)
     return dataset[tag].value

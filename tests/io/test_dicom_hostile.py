@@ -10,12 +10,13 @@ import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
-from napari_backfat.io import decoders
+from napari_backfat.io import decoders, dicom_bytes, dicom_frames
 from napari_backfat.io.dicom import read_series
 from napari_backfat.io.dicom_open import read_dicom
 from napari_backfat.io.dicom_series import list_series
@@ -251,3 +252,61 @@ def test_a_header_without_end_is_given_up(where: str, tmp_path: Path) -> None:
     with pytest.raises(BackfatError, match="no readable DICOM image"):
         list_series(tmp_path)
     assert time.process_time() - began < 1
+
+
+ITEM, EMPTY = b"\xfe\xff\x00\xe0", bytes(4)
+
+
+def with_groups(folder: Path, content: bytes, *, stated: bool) -> Path:
+    """A series of which one file holds these bytes as its functional groups."""
+    save(folder, classic(stored_voxels((7, 6, 1)), affine_for()))
+    (path,) = folder.iterdir()
+    whole = path.read_bytes()
+    at = whole.index(b"\xe0\x7f\x10\x00")
+    length = struct.pack("<I", len(content)) if stated else b"\xff\xff\xff\xff"
+    path.write_bytes(whole[:at] + b"\x00\x52\x30\x92SQ\x00\x00" + length + content + whole[at:])
+    return path
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_sequence_without_end_is_given_up(stated: bool, tmp_path: Path) -> None:
+    """8 MB of empty items, of each of which pydicom makes a data set: 10 s, 0.5 GB."""
+    path = with_groups(tmp_path, (ITEM + EMPTY) * 1_000_000, stated=stated)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dicom_bytes, "MAX_READS", 100_000)
+        patch.setattr(dicom_bytes.parsed, "__kwdefaults__", parsed_defaults(100_000))
+        before, began = psutil.Process().memory_info().rss, time.process_time()
+        with pytest.raises(BackfatError, match="no readable DICOM image"):
+            list_series(path.parent)
+    assert time.process_time() - began < 3
+    assert psutil.Process().memory_info().rss - before < 250e6
+
+
+def test_small_sequences_in_many_items_share_one_budget(tmp_path: Path) -> None:
+    inner = (ITEM + EMPTY) * 1000
+    nested = b"\x20\x00\x13\x91SQ\x00\x00" + struct.pack("<I", len(inner)) + inner
+    content = (ITEM + struct.pack("<I", len(nested)) + nested) * 40
+    dataset = dicom_bytes.parsed(with_groups(tmp_path, content, stated=True), max_reads=30_000)
+    with pytest.raises(ValueError, match="too many pieces"):
+        dicom_bytes.settle(dataset)
+    dataset = dicom_bytes.parsed(next(tmp_path.iterdir()), max_reads=10_000_000)
+    dicom_bytes.settle(dataset)
+    assert len(dataset.PerFrameFunctionalGroupsSequence[39].PlanePositionSequence) == 1000
+
+
+def parsed_defaults(reads: int) -> dict[str, object]:
+    return {**(dicom_bytes.parsed.__kwdefaults__ or {}), "max_reads": reads}
+
+
+def test_functional_groups_of_many_frames_may_be_long(tmp_path: Path) -> None:
+    """Their sequence of stated length is beyond what other values may have."""
+    stored = stored_voxels((7, 6, 300))
+    image = enhanced([(stored, ["ORIGINAL", "PRIMARY", "M", "NONE"])], affine_for())
+    for group in image.PerFrameFunctionalGroupsSequence:
+        group.add_new(0x00204000, "LT", "x" * 5000)
+    folder = save(tmp_path / "s", [image])
+    (path,) = folder.iterdir()
+    assert path.stat().st_size > dicom_frames._DEFERRED_BYTES
+    (info,) = list_series(folder)
+    assert info.problem == ""
+    assert info.n_images == 300
