@@ -9,6 +9,7 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_backfat.layers.cursor import unbox_cursor
+from napari_backfat.layers.fat_values import FatValues
 from napari_backfat.layers.mask_binding import MaskBinding
 from napari_backfat.layers.plain import FILE_GRID
 from napari_backfat.layers.scheduling import immediately
@@ -143,7 +144,7 @@ class CaseLayers:
     def _fat_map_layer(self) -> Image:
         fat_map = self._masks.fat_map
         return Image(
-            fat_map.values(),
+            FatValues(fat_map.codes),
             name=fat_map.kind.value.capitalize(),
             colormap="inferno",
             contrast_limits=(0.0, 1.0),
@@ -153,9 +154,14 @@ class CaseLayers:
 
     def update_fat_map(self) -> None:
         """Show the masks' present fat map, which a single contrast gets only with its muscles."""
-        former = self.images.pop(FAT_MAP, None)
+        fat_map, former = self._masks.fat_map, self.images.get(FAT_MAP)
         if former is not None and former in self._viewer.layers:
+            if fat_map.kind is not FatMapKind.NONE:  # napari takes half a second for another layer
+                former.data = FatValues(fat_map.codes)
+                former.name = fat_map.kind.value.capitalize()
+                return
             self._viewer.layers.remove(former)
+        self.images.pop(FAT_MAP, None)
         if self._masks.fat_map.kind is not FatMapKind.NONE:
             layer = self._fat_map_layer()
             self.images[FAT_MAP] = layer

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_backfat.model.edit_rules import HAND
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.review.fat import has_own_border, record_of
+from napari_backfat.review.restore import counted_again
 from napari_backfat.separate.apply import Separation, separate
 from napari_backfat.separate.method import METHODS, default_recipe, image_of, methods_for
 from napari_backfat.separate.recipe import FAT_FRACTION, Recipe
@@ -17,8 +18,9 @@ from napari_backfat.separate.wording import methods_sentence
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from napari_backfat.model.case import Case
+    from napari_backfat.model.case import AiResult, Case
     from napari_backfat.model.masks import Change
+    from napari_backfat.review.live import Live
     from napari_backfat.separate.method import SeparationMethod
 
 
@@ -68,6 +70,54 @@ def fat_method_job(case: Case, recipe: Recipe) -> Generator[Progress, None, Sepa
         )
     yield Progress(0.1, f"Fat method: {method.title}")
     return separate(case.scan, muscle, recipe)
+
+
+@dataclass(frozen=True, eq=False)
+class MethodMade:
+    """A fat method ready for use.
+
+    Attributes
+    ----------
+    separation : Separation
+        Fat map and threshold.
+    ai : AiResult or None
+        The AI's result with the numbers of this fat map.
+    """
+
+    separation: Separation
+    ai: AiResult | None
+
+
+def method_with_ai_job(case: Case, recipe: Recipe) -> Generator[Progress, None, MethodMade]:
+    """Make the fat map of a recipe and sum the AI's masks over it; see `fat_method_job`."""
+    made = yield from fat_method_job(case, recipe)
+    if case.ai is None:
+        return MethodMade(made, None)
+    yield Progress(0.9, "Fat method: numbers of the AI's masks")
+    return MethodMade(made, counted_again(case.ai, case.masks.geometry, made.fat_map))
+
+
+def begin_fat_method(case: Case, live: Live | None, made: MethodMade, first_slice: int = 0) -> None:
+    """Begin to use a fat map; `case.masks.settle_some` carries it out, anything else finishes it.
+
+    The case counts as unsaved from here on.
+
+    Parameters
+    ----------
+    case : Case
+        The open case.
+    live : Live or None
+        What keeps its numbers.
+    made : MethodMade
+        From `method_with_ai_job`.
+    first_slice : int
+        The slice in sight, working index Z; it is done first.
+    """
+    if live is not None and made.ai is not None:
+        live.ai_sums[made.separation.fat_map] = made.ai
+    case.masks.begin_method(made.separation.fat_map, made.separation.threshold, first_slice)
+    case.revision += 1
+    case.saved = False
 
 
 def accept_fat_method(case: Case, made: Separation) -> Change | None:

@@ -126,7 +126,7 @@ class NoteQueue:
             note.future = None
             raise BackfatError(
                 "The last change could not be written to the journal "
-                f"({error or type(error).__name__}); it is tried again. Save the case now."
+                f"({str(error) or type(error).__name__}); it is tried again. Save the case now."
             ) from error
         self._notes.popleft()
         if record is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from napari_backfat.measure.quantify import quantify
-from napari_backfat.review.restore import ai_result
+from napari_backfat.review.restore import counted_again
 from napari_backfat.review.risk_inputs import features_of
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.measure.uncertainty import BorderSums
-    from napari_backfat.model.case import Case
+    from napari_backfat.model.case import AiResult, Case
+    from napari_backfat.model.fat_map import FatMap
     from napari_backfat.model.ledger import Ledger
     from napari_backfat.model.masks import Change
     from napari_backfat.review.measurement_error import MaskErrors
@@ -35,6 +37,8 @@ class Live:
     ----------
     features : Features or None
         What the model was last given for the present masks.
+    ai_sums : mapping of FatMap to AiResult
+        The AI's result with the numbers of a fat map, as far as they are known already.
     errors : MaskErrors or None
         The last pass over the masks' borders with the present fat map.
     """
@@ -44,6 +48,7 @@ class Live:
         self._model = model
         self.features: Features | None = None
         self.errors: MaskErrors | None = None
+        self.ai_sums: WeakKeyDictionary[FatMap, AiResult] = WeakKeyDictionary()
         self._threshold = case.masks.threshold
         self._fat_map = case.masks.fat_map
         self._connections: list[tuple[Any, Any]] = [
@@ -118,9 +123,11 @@ class Live:
         """Sum the AI's masks over the new fat map, as they are when the case is opened again."""
         ai = self._case.ai
         if ai is not None:
-            self._case.ai = ai_result(
-                self._case.masks, ai.muscle, ai.tissue, ai.measurement.threshold, ai.provenance
-            )
+            masks = self._case.masks
+            known = self.ai_sums.get(masks.fat_map)
+            if known is None or known.muscle is not ai.muscle or known.tissue is not ai.tissue:
+                known = counted_again(ai, masks.geometry, masks.fat_map)
+            self._case.ai = known
 
     def _on_person(self, _: object) -> None:
         self.update()
@@ -139,6 +146,7 @@ class Live:
         if ai is None:
             case.ai_risk = None
             return
+        self.ai_sums[case.masks.fat_map] = ai
         errors = self.errors
         borders = errors.ai if errors is not None and errors.ai_muscle is ai.muscle else None
         case.ai_risk = self._model.estimate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_backfat.measure.quantify import quantify
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.io.session import CaseFiles
+    from napari_backfat.model.fat_map import FatMap
+    from napari_backfat.model.geometry import Geometry
     from napari_backfat.review.session import Loaded
 
 
@@ -113,6 +116,23 @@ def ai_result(
     combined = tuple(str(key) for key in provenance.get("combined", ()))
     measurement = quantify(ledger, masks.geometry, masks.fat_map.kind, threshold, combined)
     return AiResult(muscle, tissue, ledger, measurement, provenance)
+
+
+def counted_again(ai: AiResult, geometry: Geometry, fat_map: FatMap) -> AiResult:
+    """Return the AI's result with the numbers of another fat map.
+
+    Parameters
+    ----------
+    ai : AiResult
+        Its masks are shared; they are never written to.
+    geometry : Geometry
+        Their grid.
+    fat_map : FatMap
+        What is summed.
+    """
+    ledger = Ledger.of(ai.muscle, ai.tissue, fat_map.codes)
+    measurement = quantify(ledger, geometry, fat_map.kind, ai.measurement.threshold, ai.combined)
+    return replace(ai, ledger=ledger, measurement=measurement)
 
 
 def now() -> str:

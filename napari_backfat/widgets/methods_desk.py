@@ -10,10 +10,10 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.review.fat import record_of
 from napari_backfat.review.fat_agreement import agreement_job, agreement_recipes
 from napari_backfat.review.fat_methods import (
-    accept_fat_method,
+    MethodMade,
     choices,
-    fat_method_job,
     method_text,
+    method_with_ai_job,
     recipe_in_force,
 )
 from napari_backfat.separate.recipe import FAT_FRACTION
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from napari_backfat.model.case import Case
     from napari_backfat.model.fat_map import FatMap
     from napari_backfat.review.session import ReviewSession
-    from napari_backfat.separate.apply import Separation
     from napari_backfat.separate.recipe import Recipe
     from napari_backfat.widgets.jobs import JobRunner
 
@@ -60,9 +59,12 @@ class MethodsDesk(QObject):
         The case has another fat map now: by a method, its undo, or new muscles.
     message(str)
         One sentence for the person.
+    made(MethodMade)
+        A method that was asked for is ready for use.
     """
 
     map_changed = Signal()
+    made = Signal(object)
     message = Signal(str)
 
     def __init__(
@@ -142,13 +144,12 @@ class MethodsDesk(QObject):
         self.message.emit("")
         case.masks.sync()
         self._jobs.start(
-            "Fat method", fat_method_job(case, recipe), lambda made: self._accept(case, made)
+            "Fat method", method_with_ai_job(case, recipe), lambda made: self._accept(case, made)
         )
 
-    def _accept(self, case: Case, made: Separation) -> None:
+    def _accept(self, case: Case, made: MethodMade) -> None:
         if case is self._case:  # else another case was opened meanwhile
-            accept_fat_method(case, made)
-            self._show()
+            self.made.emit(made)
 
     def compare(self, recipe: Recipe) -> None:
         """Apply all methods with the switches of a recipe, and show them side by side."""

@@ -1,4 +1,4 @@
-"""Moves the fat threshold while the window stays free."""
+"""Changes the rule that tells fat from lean while the window stays free."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_backfat.review.fat_methods import begin_fat_method
 from napari_backfat.review.threshold import begin_threshold, end_threshold
 
 if TYPE_CHECKING:
     from napari.components import Dims
 
     from napari_backfat.model.masks import Masks
+    from napari_backfat.review.fat_methods import MethodMade
     from napari_backfat.review.session import ReviewSession
     from napari_backfat.widgets.scheduler import QtScheduler
 
@@ -20,7 +22,7 @@ _REST_MS = 600
 
 
 class ThresholdDesk(QObject):
-    """Carries out what slider and threshold line ask for, a few milliseconds at a time.
+    """Carries out threshold moves, new fat methods and their undo, a few milliseconds at a time.
 
     The slice in sight follows at once and the numbers when every slice is done; a further move
     meanwhile changes where it goes. A small case is done within the first turn.
@@ -68,11 +70,31 @@ class ThresholdDesk(QObject):
         case = self._session.case
         if case is None:
             return
+        begin_threshold(case, threshold, self.in_sight or 0)
+        self.go_on()
+
+    def take_method(self, made: MethodMade) -> None:
+        """Use a fat method from now on, as one undoable step."""
+        case = self._session.case
+        if case is not None:
+            self.end()
+            begin_fat_method(case, self._session.live, made, self.in_sight or 0)
+            self.go_on()
+
+    @property
+    def in_sight(self) -> int | None:
+        """The slice in sight, working index Z; None if the view is not an axial one."""
         dims = self._dims
         axial = dims.ndisplay == 2 and tuple(dims.order) == tuple(range(dims.ndim))
-        begin_threshold(case, threshold, int(dims.current_step[-3]) if axial else 0)
+        return int(dims.current_step[-3]) if axial else None
+
+    def go_on(self) -> None:
+        """Carry out a change that was begun."""
+        case = self._session.case
+        if case is None:
+            return
         self._turn(case.masks)
-        if axial and case.masks.settling:
+        if self.in_sight is not None and case.masks.settling:
             self.slice_done.emit()
 
     def end(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QShortcut
 
@@ -15,6 +15,7 @@ from napari_backfat.layers.tool_rest import ToolRest
 from napari_backfat.layers.wheel import Wheel
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.fat_map import FatMapKind
+from napari_backfat.model.masks import Masks
 from napari_backfat.review.stroke import FAT_MAP, Window
 from napari_backfat.widgets.brush_panel import BrushPanel, Paint
 from napari_backfat.widgets.cheat_sheet import CheatSheet
@@ -44,6 +45,7 @@ _TOOLS = {
     "fill": Tool.FILL,
     "polygon": Tool.POLYGON,
     "lasso": Tool.LASSO,
+    "redraw": Tool.REDRAW,
     "border": Tool.BORDER,
 }
 _NAMES = {tool: name for name, tool in _TOOLS.items()}
@@ -71,7 +73,11 @@ class Tools(QObject):
         What is bound.
     sheet : CheatSheet or None
         The sheet of keys, once it was shown.
+    rule_moves : Signal
+        Undo or redo of a threshold or fat method may have begun; it is to be carried out.
     """
+
+    rule_moves = Signal()
 
     def __init__(self, viewer: Viewer, panel: BrushPanel, session: ReviewSession) -> None:
         super().__init__(panel)
@@ -195,7 +201,7 @@ class Tools(QObject):
         self._apply_size()
         self._apply_ball(self._panel.ball.isChecked())
         tool = self.canvas.tool or Tool.BRUSH
-        if tool is Tool.BORDER and paint.layer != "muscle":
+        if tool in (Tool.BORDER, Tool.REDRAW) and paint.layer != "muscle":
             tool = Tool.BRUSH
         self.canvas.choose(tool)
         self._panel.show_message("")
@@ -325,14 +331,17 @@ class Tools(QObject):
 
     def undo(self) -> None:
         """Take the newest step back."""
-        if self._case is not None:
-            self._case.masks.undo()
-            self.update_history()
+        self._travel(Masks.begin_undo)
 
     def redo(self) -> None:
         """Bring the newest undone step back."""
+        self._travel(Masks.begin_redo)
+
+    def _travel(self, begin: Callable[[Masks, int], bool]) -> None:
         if self._case is not None:
-            self._case.masks.redo()
+            begin(self._case.masks, self._viewer.dims.current_step[-3])
+            self._panel.set_threshold(self._case.masks.threshold)
+            self.rule_moves.emit()
             self.update_history()
 
     def update_history(self) -> None:
@@ -360,7 +369,7 @@ class Tools(QObject):
             "Control-Shift-Z": self.redo,
         }
         for spec in TOOLS:
-            if len(spec.key) == 1:  # space is napari's own key for moving
+            if spec.key != "Space":  # napari's own key for moving
                 keys[spec.key] = functools.partial(self.press, spec.name)
         for number, muscle in enumerate(MUSCLES, start=1):
             keys[str(number)] = functools.partial(self.choose_paint, Paint(muscle))
