@@ -96,8 +96,7 @@ class ReviewWidget(QWidget):
         )  # fmt: skip
         self.autosaver = Autosaver(self.session, self)
         self.tools = Tools(viewer, self.brush_panel, self.session)
-        ask = self.segment_panel
-        self.spread = SpreadDesk(self.tools.actions, self.jobs, self.show_message, ask)
+        self.spread = SpreadDesk(self.tools.actions, self.jobs, self.show_message)
         self.methods = MethodsDesk(self.session, self.jobs, self, self.show_message)
         self.reader = ReaderName(self.session)
         dialogs = Dialogs(self, lambda: self.reader.name)
@@ -138,10 +137,8 @@ class ReviewWidget(QWidget):
             ("Water and fat", self.dixon),
             ("Fat method", self.methods.panel),
         )
-        spares = {"Case": lambda: self.session.case is not None, "View": lambda: True}
-        self.page = Page(work, ("AI", "Correct"), spares)
         self.tabs = QTabWidget()
-        self.tabs.addTab(self.page, "Review")
+        self.tabs.addTab(Page(work, always_open=("AI", "Correct")), "Review")
         self.tabs.addTab(Page(person), "Person and levels")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
@@ -266,7 +263,6 @@ class ReviewWidget(QWidget):
             self.layers.remove()
             self.layers = None
         self.case_panel.set_scan(None)
-        self.page.groups["Case"].tell("")
 
     # ------------------------------------------------------------------ AI
 
@@ -341,10 +337,6 @@ class ReviewWidget(QWidget):
     def _on_saved_flag(self, saved: bool) -> None:
         case = self.session.case
         self.case_panel.set_saved(saved, case.folder if case else None)
-        said = "saved" if saved else "not saved (Ctrl+Shift+S)"
-        remark = self.case_panel.notes.toolTip()
-        self.page.groups["Case"].tell(f"{said}; a remark on the images" if remark else said, remark)
-        self.page.spare()
 
     # ------------------------------------------------------------------ Qt
 
