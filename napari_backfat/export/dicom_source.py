@@ -11,7 +11,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from napari_backfat.export.dicom_identity import READ_TAGS, reference_header
-from napari_backfat.io.dicom_bytes import PARSER_FAILURES, looks_like_dicom, parsed, settle
+from napari_backfat.io.dicom_bytes import PARSER_FAILURES, parsed, settle
+from napari_backfat.io.dicom_meta import looks_like_dicom
 from napari_backfat.io.dicom_open import find_series, is_dicom, series_at
 from napari_backfat.model.errors import BackfatError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from napari_backfat.export.content import Content
     from napari_backfat.export.dicom_identity import Pseudonyms
     from napari_backfat.export.options import Options
-    from napari_backfat.io.dicom_frames import Frame
+    from napari_backfat.io.dicom_frame import Frame
     from napari_backfat.io.dicom_series import SeriesInfo
     from napari_backfat.model.geometry import FileGrid
     from napari_backfat.model.volume import Volume

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from napari_backfat.io.dicom_bytes import starts_like_dicom
 from napari_backfat.io.dicom_frames import MAX_FILES
+from napari_backfat.io.dicom_meta import starts_like_dicom
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:

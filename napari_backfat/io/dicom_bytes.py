@@ -16,6 +16,8 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_partial, read_sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from napari_backfat.io.dicom_meta import META_AT, meta_end
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -40,14 +42,9 @@ An item of a sequence counts as `_ITEM_PIECES`, because pydicom makes a data set
 _ITEM_PIECES, _ITEMS = 5, (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 MAX_SEQUENCE_BYTES = 64 * 2**20
 """A sequence of stated length; the functional groups of 10,000 frames take some 20 MB."""
-_START, _USUAL_META, _LONGEST_META = 400, 1024, 2**16
-_META_AT = 132
+_USUAL_META = 1024
 _SYNTAX = b"\x02\x00\x10\x00UI"  # the element of the transfer syntax
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
-_LONG_FORM = frozenset(
-    (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
-)
 
 
 def _meta_of(syntax: str) -> FileMetaDataset:
@@ -111,7 +108,7 @@ def parsed(
     defer_size: int | None = None,
     max_reads: int = MAX_READS,
 ) -> Dataset:
-    """Parse a file of which `looks_like_dicom` is true.
+    """Parse a file of which `dicom_meta.looks_like_dicom` is true.
 
     Parameters
     ----------
@@ -235,8 +232,8 @@ def _plain(stream: BinaryIO, stop: _Counted, tags: list[Any] | None) -> Dataset 
     which takes longer than reading the image's.
     """
     start = stream.read(_USUAL_META)
-    if start[128:132] == b"DICM" and (end := _meta_end(start)):
-        _, *stated = start[_META_AT:end].split(_SYNTAX)
+    if start[128:132] == b"DICM" and (end := meta_end(start)):
+        _, *stated = start[META_AT:end].split(_SYNTAX)
         said = stated[0] if len(stated) == 1 else b""
         for meta in _PLAIN_META:
             syntax = meta.TransferSyntaxUID.encode()
@@ -248,59 +245,4 @@ def _plain(stream: BinaryIO, stop: _Counted, tags: list[Any] | None) -> Dataset 
                 dataset.file_meta = meta
                 return dataset
     stream.seek(0)
-    return None
-
-
-def looks_like_dicom(path: Path) -> bool:
-    """Whether a file starts as DICOM files do, with or without the preamble of Part 10.
-
-    Deflated files are refused: inflating happens at once and in memory, however large the result.
-    """
-    with path.open("rb") as stream:
-        start = stream.read(_START)
-        if start[128:132] != b"DICM":
-            return starts_like_dicom(start)
-        found = _meta_is_usable(start)
-        if found is None:
-            start += stream.read(_LONGEST_META - len(start))
-            found = _meta_is_usable(start)
-    return bool(found)
-
-
-def starts_like_dicom(start: bytes) -> bool:
-    """Whether these first bytes (132 at least) are of a DICOM file, with preamble or without."""
-    if start[128:132] == b"DICM":
-        return True
-    return start[:2] == b"\x08\x00" and start[2:4] in (b"\x00\x00", b"\x05\x00", b"\x08\x00")
-
-
-def _meta_is_usable(start: bytes) -> bool | None:
-    """Judge the file meta information; None if it goes on behind these bytes.
-
-    The library reads elements of group 2, then of group 0, without any bound, and inflates what
-    says to be deflated. Group 0 has no place in a file.
-    """
-    end = _meta_end(start)
-    if end is None:
-        return None
-    return start[end : end + 2] != b"\x00\x00" and _DEFLATED not in start[:end]
-
-
-def _meta_end(start: bytes) -> int | None:
-    """Return where the file meta information ends (PS3.10 7.1); None if behind these bytes."""
-    at, end = _META_AT, len(start)
-    while at + 12 <= end:
-        if start[at : at + 2] != b"\x02\x00":
-            return at
-        kind = start[at + 4 : at + 6]
-        if not (kind.isalpha() and kind.isupper()):  # implicit, against the standard
-            (length,) = struct.unpack_from("<I", start, at + 4)
-            at += 8
-        elif kind in _LONG_FORM:
-            (length,) = struct.unpack_from("<I", start, at + 8)
-            at += 12
-        else:
-            (length,) = struct.unpack_from("<H", start, at + 6)
-            at += 8
-        at += length
     return None

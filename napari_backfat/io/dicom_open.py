@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from napari_backfat.io.archive import is_zip
 from napari_backfat.io.dicom import read_series, series_hash
-from napari_backfat.io.dicom_bytes import PARSER_FAILURES, looks_like_dicom
+from napari_backfat.io.dicom_bytes import PARSER_FAILURES
+from napari_backfat.io.dicom_meta import looks_like_dicom
 from napari_backfat.io.dicom_series import SeriesInfo, SeriesNeeded, list_series, split_address
 from napari_backfat.io.dicom_stations import without_members
 from napari_backfat.io.manifest import MANIFEST

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_backfat.io.dicom import decoded_frames
+from napari_backfat.io.dicom_pixels import decoded_frames
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_backfat.io.dicom_frames import Frame
+    from napari_backfat.io.dicom_frame import Frame
 
 MIN_SLICES = 3
 SAME_PLACE_MM = 0.01

@@ -14,8 +14,9 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.tag import BaseTag
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from napari_backfat.io.dicom_bytes import PARSER_FAILURES, looks_like_dicom, parsed
+from napari_backfat.io.dicom_bytes import PARSER_FAILURES, parsed
 from napari_backfat.io.dicom_frames import MAX_FILES
+from napari_backfat.io.dicom_meta import looks_like_dicom
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_backfat.io.archive import holds_dicom, is_zip
-from napari_backfat.io.dicom_bytes import looks_like_dicom
 from napari_backfat.io.dicom_frames import regular_files
+from napari_backfat.io.dicom_meta import looks_like_dicom
 from napari_backfat.io.dicom_open import ENDINGS as DICOM_ENDINGS
 from napari_backfat.io.dicom_open import is_dicom, read_dicom
 from napari_backfat.io.itk import ENDINGS as ITK_ENDINGS

@@ -30,8 +30,9 @@ from pydicom.uid import (
 
 from napari_backfat.io import decoders
 from napari_backfat.io.codestream import claim
-from napari_backfat.io.dicom import decoded_frames, read_series
+from napari_backfat.io.dicom import read_series
 from napari_backfat.io.dicom_open import read_dicom
+from napari_backfat.io.dicom_pixels import decoded_frames
 from napari_backfat.io.dicom_series import list_series
 from napari_backfat.model.errors import BackfatError
 from tests.io.dicoms import classic, enhanced, save, scaled, stored_voxels

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
-from napari_backfat.io import decoders, dicom_bytes, dicom_frames
+from napari_backfat.io import decoders, dicom_bytes, dicom_header
 from napari_backfat.io.dicom import read_series
 from napari_backfat.io.dicom_open import read_dicom
 from napari_backfat.io.dicom_series import list_series
@@ -306,7 +306,7 @@ def test_functional_groups_of_many_frames_may_be_long(tmp_path: Path) -> None:
         group.add_new(0x00204000, "LT", "x" * 5000)
     folder = save(tmp_path / "s", [image])
     (path,) = folder.iterdir()
-    assert path.stat().st_size > dicom_frames._DEFERRED_BYTES
+    assert path.stat().st_size > dicom_header._DEFERRED_BYTES
     (info,) = list_series(folder)
     assert info.problem == ""
     assert info.n_images == 300
