@@ -1,18 +1,22 @@
 """From a damaged mask back to a Dice above 0.98: our tools against napari's plain brush.
 
-Run as ``python -m benchmarks.correction``; it prints the table of ``docs/correction.md``. An action
-is one press-drag-release, or one key that changes the masks. The person is an oracle with a steady
-hand in both cases: a brush stroke covers, with one width, everything wrong in one connected place
-of one slice that a disc of this width can reach without spoiling anything; widths are tried from
-24 to 1 mm, so a stroke never needs a second try. In both sessions only muscles whose Dice is not
-good enough yet are worked on.
+Run as ``python -m benchmarks.correction [WEIGHTS ...] [WORD ...]``; it prints the table of
+``docs/correction.md``. Folders of network weights add a row of what they left on the real case
+each; words choose the rows whose name holds one of them.
+
+An action is one press-drag-release, or one key that changes the masks or asks for a change. The
+person is an oracle with a steady hand in both cases, which always takes the action that puts most
+right. A brush stroke covers, with one width, everything wrong in one connected place of one slice
+that a disc of this width can reach without spoiling anything; widths are tried from 24 to 1 mm, so
+a stroke never needs a second try. With our tools the oracle may also take the lasso or redraw, see
+`correction_tools`. In both sessions only muscles whose Dice is not good enough yet are worked on.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -20,195 +24,34 @@ import numpy as np
 from napari.components import ViewerModel
 from rich.console import Console
 from scipy import ndimage
-from skimage.measure import find_contours
 
 from benchmarks.correction_damage import drifted, mistakes
+from benchmarks.correction_oracle import GOAL, Oracle, Tally, worst_dice
+from benchmarks.correction_tools import OurOracle
+from benchmarks.finetuning import shifted
 from benchmarks.real_case import expert_muscles, open_case
 from benchmarks.record import Record, compared
-from napari_backfat.edit.patch import tight_box, wider
 from napari_backfat.io.sample import sample_paths
 from napari_backfat.layers.case_layers import CaseLayers
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.review.ai_here import SPREAD
 from napari_backfat.review.edits import Edits, Extent, Reach
+from napari_backfat.review.learn import learning, take_learnt
 from napari_backfat.review.session import ReviewSession, run_to_end
 from napari_backfat.review.spread import spreading
-from napari_backfat.review.stroke import Brush
+from napari_backfat.segment.torch_backend import TorchBackend
+from napari_backfat.segment.weights import BUNDLED, find_weights
 from tests.shared_data import real_dixon_case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from napari_backfat.model.case import Case
 
-GOAL = 0.98
 _KEYS_MM = 24.0
-_WIDTHS_MM = (24.0, 16.0, 10.0, 6.0, 4.0, 2.5, 1.0)
 _PIXELS = (19, 13, 9, 7, 5, 3, 1)  # napari's brush has whole pixels
-
-
-@dataclass
-class Tally:
-    """What a session took."""
-
-    actions: int = 0
-    keys: int = 0
-    seconds: float = 0.0
-    parts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, name: str, actions: int = 1, keys: int = 0) -> None:
-        """Count actions under a name, and keys that only choose something."""
-        self.actions += actions
-        self.keys += keys
-        self.parts[name] = self.parts.get(name, 0) + actions
-
-
-class Oracle:
-    """Knows what is wrong, and repairs it stroke by stroke, the most useful stroke first.
-
-    Parameters
-    ----------
-    true : ndarray, shape (Z, Y, X), uint8
-        The right muscles.
-    spacing : tuple of float
-        Voxel size (Z, Y, X) in mm.
-    paint : callable
-        Paints centres (n, 2) of one slice with a label (0 erases) and a width in mm.
-    widths : sequence of float
-        Widths that the brush can have, mm.
-    """
-
-    def __init__(
-        self,
-        true: NDArray[np.uint8],
-        spacing: tuple[float, float, float],
-        paint: Callable[[int, NDArray[np.intp], int, float], None],
-        widths: Sequence[float],
-    ) -> None:
-        self.true, self._paint, self._widths = true, paint, widths
-        self._plane = (spacing[1], spacing[2])
-        tight = tight_box(true > 0)
-        assert tight is not None
-        _, self._rows, self._columns = wider(tight, 40.0, spacing, true.shape)
-        self._depths: dict[tuple[int, int], NDArray[np.float64]] = {}
-
-    def _depth(self, z: int, label: int) -> NDArray[np.float64]:
-        """Return how far each voxel of a label lies from everything else in its slice, mm."""
-        if (z, label) not in self._depths:
-            where = self.true[z, self._rows, self._columns] == label
-            self._depths[z, label] = ndimage.distance_transform_edt(where, sampling=self._plane)
-        return self._depths[z, label]
-
-    def best(
-        self, plane: NDArray[np.uint8], z: int, lacking: NDArray[np.bool_]
-    ) -> tuple[int, int, float, object] | None:
-        """Return (gain, label, width, centres) of the most useful stroke for lacking muscles."""
-        true = self.true[z, self._rows, self._columns]
-        found_here = plane[self._rows, self._columns]
-        wrong = (found_here != true) & (lacking[true] | lacking[found_here])
-        found: tuple[int, int, float, object] | None = None
-        for label in np.unique(true[wrong]):
-            everything = wrong & (true == label)
-            tight = tight_box(everything[None])
-            assert tight is not None
-            near_by = wider(tight, max(self._widths), (1.0, *self._plane), (1, *true.shape))[1:]
-            todo = everything[near_by]
-            depth = self._depth(z, int(label))[near_by]
-            for width in self._widths:
-                centres = depth > width / 2 * (1 + 1e-6)  # a disc of this width spoils nothing
-                radius = width / 2 * (1 - 1e-6)
-                if not centres.any():
-                    continue
-                away = ndimage.distance_transform_edt(~centres, sampling=self._plane)
-                reached = todo & (away <= radius)
-                if not reached.any() or (found and reached.sum() <= found[0]):
-                    continue
-                near = ndimage.distance_transform_edt(~reached, sampling=self._plane) <= radius
-                ways, count = ndimage.label(centres & near, np.ones((3, 3)))
-                for way in range(1, count + 1):
-                    path = ways == way
-                    covered = ndimage.distance_transform_edt(~path, sampling=self._plane) <= radius
-                    gain = int((covered & todo).sum())
-                    if found is None or gain > found[0]:
-                        offset = (
-                            self._rows.start + near_by[0].start,
-                            self._columns.start + near_by[1].start,
-                        )
-                        found = gain, int(label), width, np.argwhere(path) + offset
-        return found
-
-    def repair(
-        self,
-        muscle: NDArray[np.uint8],
-        tally: Tally,
-        name: str = "brush strokes",
-    ) -> None:
-        """Paint until every muscle's Dice is above the goal."""
-        chosen = range(len(self.true))
-        score = Score(muscle, self.true)
-        lacking = np.zeros(0, bool)
-        plans: dict[int, tuple[int, int, float, object] | None] = {}
-        while score.worst <= GOAL:
-            if not np.array_equal(score.lacking, lacking):
-                lacking = score.lacking
-                plans = {z: self.best(muscle[z], z, lacking) for z in chosen}
-            z = max(chosen, key=lambda c: plans[c][0] if plans[c] else 0)  # type: ignore[index]
-            plan = plans[z]
-            if plan is None:
-                return
-            before = int((muscle[z] != self.true[z]).sum())
-            self._paint(z, plan[3], plan[1], plan[2])  # type: ignore[arg-type]
-            tally.add(name)
-            assert int((muscle[z] != self.true[z]).sum()) < before, "a stroke that helped nothing"
-            score.look_again(muscle, z)
-            plans[z] = self.best(muscle[z], z, lacking)
-
-
-class Score:
-    """The lowest Dice of all muscles, kept slice by slice."""
-
-    def __init__(self, muscle: NDArray[np.uint8], true: NDArray[np.uint8]) -> None:
-        self._true = true
-        self._counts = np.zeros((len(true), 3, 9))
-        for z in range(len(true)):
-            self.look_again(muscle, z)
-
-    def look_again(self, muscle: NDArray[np.uint8], z: int) -> None:
-        """Count one slice anew."""
-        found, true = muscle[z], self._true[z]
-        both = np.bincount(true[true == found], minlength=9)
-        self._counts[z] = (
-            both,
-            np.bincount(found.ravel(), minlength=9),
-            np.bincount(true.ravel(), minlength=9),
-        )
-
-    @property
-    def _dice(self) -> NDArray[np.float64]:
-        """Dice by label; 1 for background and for what is not in the true map."""
-        both, found, true = self._counts.sum(axis=0)
-        dice = np.ones(9)
-        there = true > 0
-        there[0] = False
-        dice[there] = 2 * both[there] / (found[there] + true[there])
-        return dice
-
-    @property
-    def lacking(self) -> NDArray[np.bool_]:
-        """Return which labels are not good enough yet."""
-        return np.asarray(self._dice <= GOAL)
-
-    @property
-    def worst(self) -> float:
-        """Return the lowest Dice of the muscles that are in the true map."""
-        return float(self._dice.min())
-
-
-def worst_dice(found: NDArray[np.uint8], true: NDArray[np.uint8]) -> float:
-    """Return the lowest Dice of the muscles that are in the true map."""
-    return Score(found, true).worst
 
 
 def napari_brush(case: Case, layers: CaseLayers) -> Callable[..., None]:
@@ -222,21 +65,6 @@ def napari_brush(case: Case, layers: CaseLayers) -> Callable[..., None]:
                 layers.muscle.paint((z, int(y), int(x)), label, refresh=False)
         case.masks.sync()
         case.masks.finish_step("brush stroke")
-
-    return paint
-
-
-def our_brush(case: Case) -> Callable[..., None]:
-    """Return our brush as a painter."""
-
-    def paint(z: int, centres: NDArray[np.intp], label: int, width: float) -> None:
-        target = Muscle(label) if label else MUSCLES[0]
-        stroke = Edits(case).stroke(Brush(target, width, (1, 2), erase=label == 0))
-        for y, x in centres:
-            # Each centre by itself: the ways between them lie inside as well, but need not be.
-            stroke._last = None
-            stroke.to((z, float(y), float(x)))
-        stroke.end("brush")
 
     return paint
 
@@ -295,7 +123,7 @@ def session_of_mistakes(case: Case, true: NDArray[np.uint8]) -> Tally:
             break  # as with the other brush: nothing is done that the goal does not ask for
         act()
         tally.add(name, actions, keys)
-    Oracle(true, masks.geometry.spacing_mm, our_brush(case), _WIDTHS_MM).repair(masks.muscle, tally)
+    OurOracle(true, case).repair(masks.muscle, tally)
     tally.seconds = time.perf_counter() - began
     return tally
 
@@ -312,39 +140,53 @@ def _true_border(plane: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def session_of_drift(case: Case, true: NDArray[np.uint8]) -> Tally:
-    """Draw a slice anew every 24 mm with the lasso, spread that, then finish with the brush."""
+    """Redraw a slice every 24 mm, spread that, then finish with all tools."""
+
+    def spread(tally: Tally) -> None:
+        edits = Edits(case)
+        found = spreading(case, edits.reach(Extent.ALL, 0, 0.0), 1.5 * _KEYS_MM)
+        edits.apply(found.compute(), SPREAD)
+        tally.add("spread", actions=2)  # propose and accept
+
+    return _session_of_keys(case, true, spread)
+
+
+def session_of_learning(weights: Path) -> Callable[[Case, NDArray[np.uint8]], Tally]:
+    """Redraw a slice every 24 mm, let the network learn from them, then finish with all tools."""
+
+    def learn(case: Case, tally: Tally) -> None:
+        prepared = learning(case, Edits(case).reach(Extent.ALL, 0, 0.0))
+        began = time.perf_counter(), time.process_time()
+        learnt = run_to_end(prepared.job(weights, "cpu"))
+        tally.learning_s = time.perf_counter() - began[0]
+        tally.learning_cpu_s = time.process_time() - began[1]
+        take_learnt(case, learnt, learnt.patch)
+        tally.add("learn", actions=2)  # ask and accept
+
+    return lambda case, true: _session_of_keys(case, true, lambda tally: learn(case, tally))
+
+
+def _session_of_keys(case: Case, true: NDArray[np.uint8], others: Callable[[Tally], None]) -> Tally:
     tally = Tally()
     masks = case.masks
-    spacing = masks.geometry.spacing_mm
-    drawn = np.flatnonzero((true > 0).any(axis=(1, 2)))
-    length_mm = (drawn[-1] - drawn[0]) * spacing[0]
-    count = max(2, round(length_mm / _KEYS_MM) + 1)
-    keys = sorted({round(z) for z in np.linspace(drawn[0], drawn[-1], count)})
+    oracle = OurOracle(true, case)
     began = time.perf_counter()
-    for z in keys:
-        tally.add("lassos", actions=_drawn_anew(Edits(case), true[z], z), keys=8)
-    edits = Edits(case)
-    spread = spreading(case, edits.reach(Extent.ALL, 0, 0.0), 1.5 * _KEYS_MM)
-    edits.apply(spread.compute(), SPREAD)
-    tally.add("spread", actions=2)  # propose and accept
-    oracle = Oracle(true, spacing, our_brush(case), _WIDTHS_MM)
-    oracle.repair(masks.muscle, tally, name="strokes afterwards")
+    for z in key_slices(true, masks.geometry.spacing_mm[0]):
+        actions = oracle.draw_slice(z)
+        tally.add("in key slices", actions, keys=actions)
+    tally.left.append(int((masks.muscle != true).sum()))
+    others(tally)
+    tally.left.append(int((masks.muscle != true).sum()))
+    oracle.repair(masks.muscle, tally, name="brush strokes")
     tally.seconds = time.perf_counter() - began
     return tally
 
 
-def _drawn_anew(edits: Edits, plane: NDArray[np.uint8], z: int) -> int:
-    """Erase a slice with one lasso and draw each muscle with one (per part); return how many."""
-    height, width = plane.shape
-    around = np.array([[-1, -1], [-1, width], [height, width], [height, -1]], float)
-    edits.area(MUSCLES[0], (1, 2), z, around, erase=True, label="lasso")
-    drawn = 1
-    for label in np.unique(plane[plane > 0]):
-        for outline in find_contours(np.pad(plane == label, 1).astype(float), 0.5):
-            if len(outline) > 8:
-                edits.area(Muscle(int(label)), (1, 2), z, outline - 1, label="lasso")
-                drawn += 1
-    return drawn
+def key_slices(true: NDArray[np.uint8], step_mm: float) -> list[int]:
+    """Return the slices that are drawn first, about every 24 mm from end to end."""
+    drawn = np.flatnonzero((true > 0).any(axis=(1, 2)))
+    count = max(2, round((drawn[-1] - drawn[0]) * step_mm / _KEYS_MM) + 1)
+    return sorted({round(z) for z in np.linspace(drawn[0], drawn[-1], count)})
 
 
 def sample_case() -> tuple[ReviewSession, NDArray[np.uint8]]:
@@ -361,31 +203,58 @@ def sessions(
     name: str,
     session: ReviewSession,
     true: NDArray[np.uint8],
-    left_by_ai: NDArray[np.uint8] | None = None,
-) -> Iterator[tuple[str, float, Tally, Tally]]:
-    """Yield (what, worst Dice at the start, plain brush, our tools) of each kind of damage."""
+    weights: tuple[Path, ...] = (),
+    words: tuple[str, ...] = (),
+) -> Iterator[tuple[str, NDArray[np.uint8], Tally, Tally]]:
+    """Yield (what, damaged mask, plain brush, our tools) of each kind of damage.
+
+    Parameters
+    ----------
+    name : str
+        Of the case.
+    session : ReviewSession
+        The case is open in it.
+    true : ndarray, shape (Z, Y, X), uint8
+        The right muscles.
+    weights : tuple of Path
+        What these networks leave is repaired too.
+    words : tuple of str
+        Only rows whose name holds one of them; all if empty.
+    """
     assert session.case is not None
     case = session.case
     spacing = case.masks.geometry.spacing_mm
-    kinds: list[tuple[str, NDArray[np.uint8], Callable[..., Tally]]] = [
-        ("separate mistakes", mistakes(true, spacing), session_of_mistakes),
-        ("all borders drifted", drifted(true, spacing), session_of_drift),
+    kinds: list[tuple[str, Callable[[], NDArray[np.uint8]], Callable[..., Tally]]] = [
+        ("separate mistakes", lambda: mistakes(true, spacing), session_of_mistakes),
+        ("all borders drifted", lambda: drifted(true, spacing), session_of_drift),
     ]
-    if left_by_ai is not None:
-        kinds.append(("what the AI left", left_by_ai, session_of_drift))
-    for what, damaged, ours in kinds:
-        results = []
+    for folder in weights:
+        kinds.append(
+            (
+                f"what {find_weights(folder).name} left",
+                lambda folder=folder: ai_muscles(session, true, folder),  # type: ignore[misc]
+                session_of_learning(folder),
+            )
+        )
+    for what, damage, ours in kinds:
+        row = f"{name}, {what}"
+        if words and not any(word in row for word in words):
+            continue
+        results, damaged = [], damage()
         for work in (plain_session, ours):
             session.accept_muscles(damaged)
             results.append(work(case, true))
             assert worst_dice(case.masks.muscle, true) > GOAL, (what, work)
             assert case.masks.ledger.equals(case.masks.recount())
-        yield f"{name}, {what}", worst_dice(damaged, true), results[0], results[1]
+        yield row, damaged, results[0], results[1]
 
 
-def ai_muscles(session: ReviewSession, true: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def ai_muscles(
+    session: ReviewSession, true: NDArray[np.uint8], folder: Path = BUNDLED
+) -> NDArray[np.uint8]:
     """Return what the network finds; muscles that the expert did not draw are left out."""
-    found = run_to_end(session.segment_job(device="cpu")).segmentation.muscle
+    assert session.case is not None
+    found = run_to_end(TorchBackend(folder).run(session.case.scan, "cpu")).muscle
     return np.where(np.isin(found, np.unique(true)), found, 0).astype(np.uint8)
 
 
@@ -399,30 +268,44 @@ def records() -> Iterator[Record]:
         )  # fmt: skip
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Print the sessions as a Markdown table."""
-    console = Console(width=220, soft_wrap=True)
+    folders = tuple(Path(a) for a in arguments if Path(a).is_dir())
+    words = tuple(a for a in arguments if not Path(a).is_dir())
+    console = Console(width=240, soft_wrap=True)
     console.print(
-        "| case and damage | lowest Dice | plain brush: actions | our tools: actions (keys that "
-        "choose) | ratio | of these | computing, plain / ours |"
+        "| case and damage | lowest Dice | wrong voxels: at first, after key slices, after what "
+        "follows from them | plain brush: actions | our tools: actions (keys that choose) | ratio "
+        "| of these | learning: wall, processor | computing, plain / ours |"
     )
-    console.print("|---" * 7 + "|")
-    cases: list[tuple[Any, ...]] = [("sample phantom", *sample_case())]
+    console.print("|---" * 9 + "|")
+    session, true = sample_case()
+    assert session.case is not None
+    moved = shifted(true, session.case.masks.geometry.spacing_mm)
+    cases: list[tuple[Any, ...]] = [
+        ("sample phantom", session, true),
+        ("sample phantom in another convention", session, moved, (BUNDLED,), ("what",)),
+    ]
     real = real_dixon_case()
     if not real.absent:
-        session = open_case(real)
-        true = expert_muscles(real, session)
-        cases.append(("real case TUM01", session, true, ai_muscles(session, true)))
-    for case in cases:
-        for what, start, plain, ours in sessions(*case):
+        opened = open_case(real)
+        expert = expert_muscles(real, opened)
+        cases.append(("real case TUM01", opened, expert, (*folders, BUNDLED)))
+    for name, *rest in cases:
+        if len(rest) > 3 and words and not any(word in name for word in words):
+            continue
+        given = rest if len(rest) > 3 else [*rest, *[()] * (3 - len(rest)), words]
+        for what, damaged, plain, ours in sessions(name, *given):
             parts = ", ".join(f"{n} {c}" for n, c in ours.parts.items())
+            wrong = [int((damaged != rest[1]).sum()), *ours.left]
             console.print(
-                f"| {what} | {start:.2f} | {plain.actions} | {ours.actions} ({ours.keys}) | "
-                f"{plain.actions / ours.actions:.1f} | {parts} | {plain.seconds:.0f} s / "
+                f"| {what} | {worst_dice(damaged, rest[1]):.2f} | {wrong} | {plain.actions} | "
+                f"{ours.actions} ({ours.keys}) | {plain.actions / ours.actions:.1f} | {parts} | "
+                f"{ours.learning_s:.0f} s, {ours.learning_cpu_s:.0f} s | {plain.seconds:.0f} s / "
                 f"{ours.seconds:.0f} s |"
             )
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -13,6 +13,7 @@ from napari_backfat.layers.tool_options import Tool, ToolOptions, obstacle_to
 from napari_backfat.model.anatomy import Muscle, TissueCode
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.review.edits import Edits
+from napari_backfat.review.redraw import redraw
 from napari_backfat.review.stroke import Brush, Edges, Window
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ class CanvasTools:
 
     def __init__(self, viewer: ViewerModel, schedule: Scheduler = immediately) -> None:
         self._viewer = viewer
-        self._schedule = schedule
-        self.options = ToolOptions()
+        self._schedule, self.options = schedule, ToolOptions()
         self.target: Target = TissueCode.FAT_BY_HAND
         self._tool: Tool | None = None
         self._layers: CaseLayers | None = None
@@ -229,7 +229,7 @@ class CanvasTools:
         if self._tool is Tool.POLYGON:
             self._add_corner(self._voxel(event))
             return
-        if self._tool in (Tool.LASSO, Tool.BORDER):
+        if self._tool in (Tool.LASSO, Tool.REDRAW, Tool.BORDER):
             yield from self._draw(event)
         elif self._tool is Tool.FILL:
             if "Control" in event.modifiers and self.options.fill_by_image:
@@ -356,11 +356,13 @@ class CanvasTools:
 
     def _finish_line(self, points: Any, erase: bool) -> None:
         assert self._edits is not None
-        flat = points[:, list(self._plane)]
-        index = self.slice_index
-        if self._tool is not Tool.BORDER:
-            label = "lasso" if self._tool is Tool.LASSO else "polygon"
-            self._edits.area(self.target, self._plane, index, flat, erase=erase, label=label)
+        flat, index = points[:, list(self._plane)], self.slice_index
+        if self._tool is Tool.REDRAW:
+            redraw(self._edits, self.target, self._plane, index, flat)
+            return
+        if self._tool in (Tool.LASSO, Tool.POLYGON):
+            step = self._tool.value
+            self._edits.area(self.target, self._plane, index, flat, erase=erase, label=step)
             return
         if not isinstance(self.target, Muscle):
             raise BackfatError("A border divides muscles; choose the muscle first (keys 1 to 8).")

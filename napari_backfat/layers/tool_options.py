@@ -25,6 +25,7 @@ class Tool(Enum):
     FILL = "fill"
     POLYGON = "polygon"
     LASSO = "lasso"
+    REDRAW = "redraw"
     BORDER = "border"
 
     @property
@@ -35,7 +36,7 @@ class Tool(Enum):
     @property
     def draws_line(self) -> bool:
         """Whether it shows a line before it changes anything."""
-        return self in (Tool.POLYGON, Tool.LASSO, Tool.BORDER)
+        return self in (Tool.POLYGON, Tool.LASSO, Tool.REDRAW, Tool.BORDER)
 
 
 @dataclass

@@ -197,7 +197,7 @@ def _run(
     drawn[~np.isin(drawn, labelled)] = 0
     yield Progress(0.96, "Checking sides and islands")
     found = clean(drawn, spacing)
-    slices = to_slabs[place.slabs.start : place.slabs.stop].any(axis=0)
+    slices = np.asarray(to_slabs[place.slabs.start : place.slabs.stop].any(axis=0))
     if frame is not None:
         steps = labels_back_steps(found, doubt, frame, own)
         found, _ = yield from reported(steps, 0.97, "Turning the masks back")

@@ -71,4 +71,4 @@ def _signed(where: NDArray[np.bool_], pixel_mm: float) -> NDArray[np.float32]:
     if not where.any() or where.all():
         return np.full(where.shape, _CLIP_MM if where.any() else -_CLIP_MM, np.float32)
     inside = ndimage.distance_transform_edt(where) - ndimage.distance_transform_edt(~where)
-    return np.clip(inside * pixel_mm, -_CLIP_MM, _CLIP_MM).astype(np.float32)
+    return np.asarray(np.clip(inside * pixel_mm, -_CLIP_MM, _CLIP_MM), dtype=np.float32)

@@ -10,10 +10,11 @@ from psygnal import Signal
 from napari_backfat.layers.preview import Preview
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.review.ai_here import SPREAD, take_ai
+from napari_backfat.review.ai_here import LEARN, SPREAD, take_ai
 from napari_backfat.review.edits import Edits, Extent, Reach
+from napari_backfat.review.learn import learning, take_learnt
 from napari_backfat.review.proposal import Proposal, Proposed
-from napari_backfat.review.spread import spreading
+from napari_backfat.review.spread import spreading, still_true
 from napari_backfat.review.stroke import image_names
 from napari_backfat.widgets.tool_table import BY_NAME
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from napari_backfat.layers.case_layers import CaseLayers
     from napari_backfat.model.case import Case
     from napari_backfat.model.masks import Change
+    from napari_backfat.review.learn import Learning, Learnt
     from napari_backfat.review.session import Segmented
     from napari_backfat.review.spread import Spreading
     from napari_backfat.widgets.edit_panel import EditPanel
@@ -38,6 +40,7 @@ _NOTHING = {
     "grow": "There is no free background around {muscle}.",
     "shrink": "{muscle} is not in these slices.",
     "spread": "Nothing is left to spread: the other slices follow the corrected ones already.",
+    "learn": "Nothing changes: what was learnt from the corrected slices stands there already.",
     "ai_here": "The AI's result here is what stands there already.",
 }
 
@@ -62,12 +65,15 @@ class EditActions:
         The AI must run before "AI here" can go on; see `accept_ai`.
     spread_wanted : Signal(Spreading)
         To be computed beside the work; its result goes to `propose_spread`.
+    learn_wanted : Signal(Learning)
+        To be done beside the work; its result goes to `propose_learnt`.
     """
 
     said = Signal(str)
     done = Signal()
     ai_wanted = Signal()
     spread_wanted = Signal(object)
+    learn_wanted = Signal(object)
 
     def __init__(self, viewer: Viewer, panel: EditPanel) -> None:
         self._viewer, self._panel = viewer, panel
@@ -78,6 +84,8 @@ class EditActions:
         self._proposed: tuple[str, str, Muscle | None] = ("", "", None)
         self._ai_reach: Reach | None = None
         self._spreading: Spreading | None = None
+        self._learning: Learning | None = None
+        self._learnt: Learnt | None = None
         self._shown: Proposed | None = None
 
     def attach(self, case: Case, layers: CaseLayers) -> None:
@@ -88,6 +96,7 @@ class EditActions:
         """Let go of the case."""
         self._preview.clear()
         self._case = self._layers = self._edits = self._spreading = self._shown = None
+        self._learning = self._learnt = None
 
     @property
     def z(self) -> int:
@@ -116,7 +125,7 @@ class EditActions:
         except BackfatError as error:
             self.said.emit(str(error))
             return
-        if name in ("gaps", "ai_here", "spread"):
+        if name in ("gaps", "ai_here", "spread", "learn"):
             return  # it goes on when the person, or the AI, has answered
         if not self._show_made(name, muscle, edits):
             self._tell(name, muscle, change)
@@ -141,6 +150,10 @@ class EditActions:
             return None
         if name == "spread":
             self.spread_wanted.emit(spreading(edits.case, reach, panel.amount_of(name)))
+            return None
+        if name == "learn":
+            self._learning = learning(edits.case, reach)
+            self.learn_wanted.emit(self._learning)
             return None
         joint = panel.kind.currentIndex() == 0
         if name == "smooth" and (joint or muscle is not None):
@@ -210,7 +223,7 @@ class EditActions:
             return False
         patch, label = edits.made
         spec = BY_NAME["copy" if name == "copy_back" else name]
-        key = "Shift+N" if name == "copy_back" else spec.key
+        key = "Shift+N" if name == "copy_back" else spec.shown_key
         says = Proposed.of(patch, edits.case.masks).text
         text = f"{spec.label}: {says}. Enter or {key} accepts, Esc refuses."
         self._show((name, label, muscle), patch, text)
@@ -222,6 +235,11 @@ class EditActions:
         if patch is None or self._edits is None:
             return False
         name, label, muscle = self._proposed
+        if name == "learn" and self._learning is not None and self._learnt is not None:
+            case = self._edits.case
+            patch = still_true(patch, self._learning.present, case.masks.muscle)
+            self._tell(name, muscle, take_learnt(case, self._learnt, patch))
+            return True
         if name == "spread" and self._spreading is not None:
             patch = self._spreading.still_true(patch, self._edits.case.masks.muscle)
         elif self._shown is not None:
@@ -251,6 +269,23 @@ class EditActions:
             patch,
             f"{slices} slices follow {int(spread.corrected.sum())} corrected ones. Enter or 9 "
             "accepts, Esc refuses.",
+        )
+
+    def propose_learnt(self, asked: Learning, learnt: Learnt) -> None:
+        """Show what a network that learnt from the corrected slices says about the others."""
+        if self._case is None or asked is not self._learning:
+            return  # another case was opened meanwhile
+        patch = still_true(learnt.patch, asked.present, self._case.masks.muscle)
+        if not patch.voxels:
+            self.said.emit(_NOTHING["learn"])
+            return
+        self._learnt = learnt
+        says = Proposed.of(patch, self._case.masks).text
+        self._show(
+            ("learn", LEARN, None),
+            patch,
+            f"Learnt from {int(asked.corrected.sum())} slices in "
+            f"{learnt.about['seconds']:.0f} s: {says}. Enter or Shift+Y accepts, Esc refuses.",
         )
 
     # ------------------------------------------------------------------ AI

@@ -97,7 +97,7 @@ class EditPanel(QWidget):
         grid = QGridLayout()
         grid.setSpacing(2)
         for number, spec in enumerate(TOOLS):
-            button = check_button(spec.label, f"{spec.tip} ({spec.key})")
+            button = check_button(spec.label, f"{spec.tip} ({spec.shown_key})")
             button.setMinimumWidth(10)
             button.clicked.connect(lambda _=False, n=spec.name: self._on_button(n))
             self.buttons[spec.name] = button
@@ -201,7 +201,7 @@ class EditPanel(QWidget):
         self.first.setChecked(self.shows_first(self.name))
         if spec is not None and spec.action:
             self.apply.setText(f"{spec.label}: apply")
-            self.apply.setToolTip(f"{spec.tip} ({spec.key})")
+            self.apply.setToolTip(f"{spec.tip} ({spec.shown_key})")
         self._refresh()
 
     def _refresh(self) -> None:

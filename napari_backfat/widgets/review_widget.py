@@ -96,7 +96,8 @@ class ReviewWidget(QWidget):
         )  # fmt: skip
         self.autosaver = Autosaver(self.session, self)
         self.tools = Tools(viewer, self.brush_panel, self.session)
-        self.spread = SpreadDesk(self.tools.actions, self.jobs, self.show_message)
+        ask = self.segment_panel
+        self.spread = SpreadDesk(self.tools.actions, self.jobs, self.show_message, ask)
         self.methods = MethodsDesk(self.session, self.jobs, self, self.show_message)
         self.reader = ReaderName(self.session)
         dialogs = Dialogs(self, lambda: self.reader.name)

@@ -34,6 +34,11 @@ class ToolSpec:
     needs_muscle: bool = False
     amount: tuple[str, str, float, float, float, float] | None = None
 
+    @property
+    def shown_key(self) -> str:
+        """The key as it is written on keyboards."""
+        return self.key.replace("Shift-", "Shift+")
+
 
 _BRUSH = ("size", "ball")
 _ON_SLICES = ("extent", "slab")
@@ -62,6 +67,10 @@ TOOLS: tuple[ToolSpec, ...] = (
              "last corner back, Esc gives up; with Shift it erases"),
     ToolSpec("lasso", "Lasso", "L",
              "Draw around an area and let go to paint it; hold Shift to erase"),
+    ToolSpec("redraw", "Redraw", "Shift-L",
+             "Draw around the chosen muscle: in this slice it becomes exactly what you enclose; "
+             "what it loses goes to its neighbours",
+             needs_muscle=True),
     ToolSpec("border", "Border", "X",
              "Draw the border between two muscles anew: each side of the line goes to one of them; "
              "or join what the line passes to the chosen muscle",
@@ -99,6 +108,11 @@ TOOLS: tuple[ToolSpec, ...] = (
              "as the number says; press again or Enter to accept the preview, Esc to refuse",
              action=True, options=(*_ON_SLICES, "amount", "apply"),
              amount=("as far as ", " mm", 4, 200, 5, 40)),
+    ToolSpec("learn", "Learn", "Shift-Y",
+             "Let the network learn from the slices corrected by hand (2 to 6, drawn right) and "
+             "outline the others anew: about 20 s; press again or Enter to accept the preview, Esc "
+             "to refuse. Nothing of it is kept for other cases",
+             action=True, options=(*_ON_SLICES, "apply")),
     ToolSpec("ai_here", "AI here", "Y",
              "Run the AI again and take its muscles in a slab around this slice; slices corrected "
              "by hand stay, and their neighbours follow them as far as the correction spreads",
@@ -106,7 +120,7 @@ TOOLS: tuple[ToolSpec, ...] = (
              amount=("spread ", " mm", 0, 100, 5, 20)),
 )  # fmt: skip
 BY_NAME: dict[str, ToolSpec] = {spec.name: spec for spec in TOOLS}
-SHOWN_FIRST = ("gaps", "spread")
+SHOWN_FIRST = ("gaps", "spread", "learn")
 """Actions that are always shown before they are written; Enter or the key again accepts."""
 MAY_BE_SHOWN_FIRST = (
     "copy", "mirror", "smooth", "islands", "holes", "grow", "shrink", "ai_here",
@@ -115,5 +129,6 @@ MAY_BE_SHOWN_FIRST = (
 EXTENTS: dict[str, str] = {
     "border": "this slice", "mirror": "slab", "smooth": "all slices", "islands": "all slices",
     "holes": "all slices", "grow": "this slice", "shrink": "this slice", "spread": "all slices",
+    "learn": "all slices",
 }  # fmt: skip
 """What each tool works on until the person says otherwise; values of `review.edits.Extent`."""

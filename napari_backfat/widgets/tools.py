@@ -45,6 +45,7 @@ _TOOLS = {
     "fill": Tool.FILL,
     "polygon": Tool.POLYGON,
     "lasso": Tool.LASSO,
+    "redraw": Tool.REDRAW,
     "border": Tool.BORDER,
 }
 _NAMES = {tool: name for name, tool in _TOOLS.items()}
@@ -200,7 +201,7 @@ class Tools(QObject):
         self._apply_size()
         self._apply_ball(self._panel.ball.isChecked())
         tool = self.canvas.tool or Tool.BRUSH
-        if tool is Tool.BORDER and paint.layer != "muscle":
+        if tool in (Tool.BORDER, Tool.REDRAW) and paint.layer != "muscle":
             tool = Tool.BRUSH
         self.canvas.choose(tool)
         self._panel.show_message("")
@@ -368,7 +369,7 @@ class Tools(QObject):
             "Control-Shift-Z": self.redo,
         }
         for spec in TOOLS:
-            if len(spec.key) == 1:  # space is napari's own key for moving
+            if spec.key != "Space":  # napari's own key for moving
                 keys[spec.key] = functools.partial(self.press, spec.name)
         for number, muscle in enumerate(MUSCLES, start=1):
             keys[str(number)] = functools.partial(self.choose_paint, Paint(muscle))

@@ -81,7 +81,7 @@ def test_every_tool_is_named_with_its_key() -> None:
     text = text_of(DOCS / "manual" / "correct.md")
     named = dict(re.findall(r"\*\*([\w ]+)\*\* \(`([^`]+)`\)", text))
     named |= dict(re.findall(r"\| \*\*([\w ]+)\*\* \| `([^`]+)` \|", text))
-    assert named == {spec.label: spec.key for spec in TOOLS}
+    assert named == {spec.label: spec.shown_key for spec in TOOLS}
 
 
 def test_every_key_of_the_manual_is_bound(window: tuple[Any, ReviewWidget]) -> None:
