@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from napari_backfat.widgets.memory import recall_flag, remember
+from napari_backfat.widgets.memory import recall, recall_flag, remember
 
 _TOPIC = "folded"
 _STYLE = (
@@ -61,7 +61,7 @@ class Fold(QFrame):
         button = QToolButton()
         button.setObjectName("fold_title")
         button.setText(title)
-        button.setToolTip(f"Fold or open {title}; it is found as it was left (click)")
+        button.setToolTip(_tip(title))
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         button.setArrowType(Qt.ArrowType.DownArrow)
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -83,8 +83,24 @@ class Fold(QFrame):
         remember(_TOPIC, self.name, not wanted)
         self.folded.emit(not wanted)
 
+    def spare(self, folded: bool) -> None:
+        """Fold or open it for want of room, unless the person ever did; it is not remembered."""
+        chosen = recall(_TOPIC, self.name) is not None
+        if not chosen and isinstance(self.title, QToolButton) and folded == self.is_open:
+            self._show(not folded)
+            self.folded.emit(folded)
+
+    def tell(self, text: str, details: str = "") -> None:
+        """Say something beside the title, to be read while it is folded; details on hovering."""
+        self.title.setText(f"{self.name}   {text}" if text else self.name)
+        self.title.setToolTip("\n\n".join(t for t in (details, _tip(self.name)) if t))
+
     def _show(self, wanted: bool) -> None:
         self.panel.setVisible(wanted)
         if isinstance(self.title, QToolButton):
             arrow = Qt.ArrowType.DownArrow if wanted else Qt.ArrowType.RightArrow
             self.title.setArrowType(arrow)
+
+
+def _tip(title: str) -> str:
+    return f"Fold or open {title}; it is found as it was left (click)"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 from superqt.utils import qthrottled
 
+from napari_backfat.widgets.low_window import LowWindow
 from napari_backfat.widgets.measurement_panel_choice import MeasurementTables
 from napari_backfat.widgets.plot_dock_sight import Sight, can_be_seen
 from napari_backfat.widgets.risk_panel import RiskPanel
@@ -33,6 +34,7 @@ class LivePanel(QWidget):
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.tables, 9)
         layout.addWidget(self.risk, 5)
+        self.low_window = LowWindow(self)
         self.strip_height = StripHeight(self)
         self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
 

@@ -150,12 +150,14 @@ class MeasurementPanel(QTableWidget):
             self._cell(_N_ROWS - 1, column).setFont(bold)
             for number in range(len(MEASURES)):
                 self._cell(1, 2 + 3 * number).setFont(bold)
-        # At 1280 pixels a difference such as -14.8 would be cut to "-1…" in the common size.
+        # At 1280 pixels a difference such as -14.8, or a bold sum such as 996.6, would be cut.
+        last = 1 + 3 * len(MEASURES)
         for row in range(_HEADER_ROWS, _N_ROWS):
-            small = QFont(bold if row == _N_ROWS - 1 else self.font())
+            is_sum = row == _N_ROWS - 1
+            small = QFont(bold if is_sum else self.font())
             small.setPixelSize(_SMALL_PX)
-            for number in range(len(MEASURES)):
-                self._cell(row, 3 + 3 * number).setFont(small)
+            for column in range(*((1, last) if is_sum else (3, last, 3))):
+                self._cell(row, column).setFont(small)
 
     def _name_rows(self) -> None:
         """Write the muscles' names in the present order; pairs share one cell for asymmetry."""

@@ -8,9 +8,10 @@ from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_backfat.widgets.fold import Fold
+from napari_backfat.widgets.low_window import is_low
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _FRAME_PX = 12
 
@@ -24,6 +25,9 @@ class Page(QScrollArea):
         Titles and contents, from top to bottom.
     always_open : sequence of str
         Titles of the groups that cannot be folded: those that tell of progress and refusals.
+    spared : mapping of str to callable
+        Titles of the groups that are folded in a low window, until the person says otherwise, and
+        whether they can be spared now; see `spare`.
 
     Attributes
     ----------
@@ -32,9 +36,13 @@ class Page(QScrollArea):
     """
 
     def __init__(
-        self, groups: Sequence[tuple[str, QWidget]], always_open: Sequence[str] = ()
+        self,
+        groups: Sequence[tuple[str, QWidget]],
+        always_open: Sequence[str] = (),
+        spared: Mapping[str, Callable[[], bool]] | None = None,
     ) -> None:
         super().__init__()
+        self._spared = dict(spared or {})
         self._content = QWidget()
         self.groups = {
             title: Fold(title, panel, foldable=title not in always_open) for title, panel in groups
@@ -69,7 +77,19 @@ class Page(QScrollArea):
     def showEvent(self, event: Any) -> None:
         """Measure again with the fonts of the window's theme."""
         super().showEvent(event)
+        self.spare()
         self._fit()
+
+    def resizeEvent(self, event: Any) -> None:
+        """Fold what can be spared in a low window, and open it in a high one."""
+        super().resizeEvent(event)
+        self.spare()
+
+    def spare(self) -> None:
+        """Fold in a low window what can be spared now, and open it in a high one."""
+        low = is_low(self)
+        for title, can_be_spared in self._spared.items():
+            self.groups[title].spare(low and can_be_spared())
 
 
 def message_label() -> QLabel:

@@ -138,8 +138,10 @@ class ReviewWidget(QWidget):
             ("Water and fat", self.dixon),
             ("Fat method", self.methods.panel),
         )
+        spares = {"Case": lambda: self.session.case is not None, "View": lambda: True}
+        self.page = Page(work, ("AI", "Correct"), spares)
         self.tabs = QTabWidget()
-        self.tabs.addTab(Page(work, always_open=("AI", "Correct")), "Review")
+        self.tabs.addTab(self.page, "Review")
         self.tabs.addTab(Page(person), "Person and levels")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
@@ -264,6 +266,7 @@ class ReviewWidget(QWidget):
             self.layers.remove()
             self.layers = None
         self.case_panel.set_scan(None)
+        self.page.groups["Case"].tell("")
 
     # ------------------------------------------------------------------ AI
 
@@ -338,6 +341,11 @@ class ReviewWidget(QWidget):
     def _on_saved_flag(self, saved: bool) -> None:
         case = self.session.case
         self.case_panel.set_saved(saved, case.folder if case else None)
+        kept = "saved" if case is not None and case.folder else "nothing to save yet"
+        said = kept if saved else "not saved (Ctrl+Shift+S)"
+        remark = self.case_panel.notes.toolTip()
+        self.page.groups["Case"].tell(f"{said}; a remark on the images" if remark else said, remark)
+        self.page.spare()
 
     # ------------------------------------------------------------------ Qt
 

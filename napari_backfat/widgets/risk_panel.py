@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _DASH = "\N{EM DASH}"
 _SIDE_BY_SIDE_PX = 430
+_LETTER_PX = 7  # of the remarks, at most on the average
+_REASON = 105  # letters: three lines beside the chart
 
 
 class RiskPanel(QWidget):
@@ -60,38 +62,40 @@ class RiskPanel(QWidget):
         self.activity = note()
         self.warnings = note()
         themed(self.warnings, "color: #E08A1E; font-size: 11px;")
-        disclaimer = note(RESEARCH_USE_ONLY)
-        disclaimer.setStyleSheet("font-style: italic; font-size: 11px;")
+        self.disclaimer = note(RESEARCH_USE_ONLY)
+        self.disclaimer.setStyleSheet("font-style: italic; font-size: 11px;")
 
         left = QVBoxLayout()
-        left.setSpacing(2)
+        left.setSpacing(1)
+        self._left, self._narrow = left, False
+        self._remarks: list[str] = []
         self.details = QPushButton("Estimate…")
         self.details.setToolTip(
             "The full picture: 100 people, contributions, what-if, personal context, models"
         )
+        self.details.setStyleSheet("padding: 0px 6px; font-size: 11px;")
         self.details.clicked.connect(self.details_clicked)
-        top = QHBoxLayout()
         title = heading("Relative odds, chronic back pain")
         title.setWordWrap(True)
-        top.addWidget(title, 1)
-        top.addWidget(self.details)
-        left.addLayout(top)
+        left.addWidget(title)
         left.addWidget(self.odds)
         left.addWidget(self.axis)
         left.addWidget(self.odds_note)
-        left.addWidget(heading("Probability, approximate"))
+        second = QHBoxLayout()
+        second.addWidget(heading("Probability, approximate"), 1)
+        second.addWidget(self.details)
+        left.addLayout(second)
         left.addWidget(self.probability)
         left.addWidget(self.probability_note)
         left.addStretch(1)
         right = QVBoxLayout()
-        right.setSpacing(2)
+        right.setSpacing(1)
         right.addWidget(heading("What moved it (log-odds)"))
         self.chart = ContributionChart()
         right.addWidget(self.chart)
         for clickable in (self.odds, self.probability, self.axis, self.chart):
             clickable.asked.connect(self.asked)
         right.addWidget(self.activity)
-        right.addWidget(self.warnings)
         right.addStretch(1)
         columns = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._columns = columns
@@ -107,15 +111,25 @@ class RiskPanel(QWidget):
         scroll.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(2)
+        outer.setSpacing(1)
         outer.addWidget(scroll, 1)
-        outer.addWidget(disclaimer)  # outside the scroll area: always to be seen
+        # Outside the scroll area: always to be seen.
+        for words in (self.warnings, self.disclaimer):
+            words.setContentsMargins(4, 0, 4, 0)
+            outer.addWidget(words)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Put both halves below each other where there is no room for them side by side."""
         narrow = self.width() < _SIDE_BY_SIDE_PX
         direction = QBoxLayout.Direction
         self._columns.setDirection(direction.TopToBottom if narrow else direction.LeftToRight)
+        if narrow != self._narrow:
+            self._narrow = narrow
+            # Where there is little room, both numbers come before their small print.
+            self._left.removeWidget(self.odds_note)
+            behind = self.probability if narrow else self.axis
+            self._left.insertWidget(self._left.indexOf(behind) + 1, self.odds_note)
+        self._show_remark()
         super().resizeEvent(event)
 
     def set_estimate(self, now: RiskEstimate | None, ai: RiskEstimate | None) -> None:
@@ -123,6 +137,7 @@ class RiskPanel(QWidget):
         if now is None:
             self.odds.setText(_DASH)
             self.probability.setText(_DASH)
+            self._remarks = []
             for label in (self.odds_note, self.probability_note, self.activity, self.warnings):
                 label.clear()
             self.axis.set_values(None, None, None)
@@ -137,11 +152,17 @@ class RiskPanel(QWidget):
         )
         self.activity.setToolTip(f"{now.activity_note}\n{group.source}")
         notices = [*now.refusals, *now.warnings]
-        first = notices[0].text if notices else ""
-        more = f" (+{len(notices) - 1})" if len(notices) > 1 else ""
-        self.warnings.setText(f"{shorten(first, 50)}{more}" if first else "")
+        self._remarks = [n.text for n in notices]
+        self._show_remark()
         self.warnings.setToolTip("\n\n".join(n.text for n in notices))
         self.chart.set_contributions(now.contributions)
+
+    def _show_remark(self) -> None:
+        """Show as much of the first remark as fits, and how many more there are."""
+        remarks = self._remarks
+        more = f" (+{len(remarks) - 1})" if len(remarks) > 1 else ""
+        letters = max(50, self.width() // _LETTER_PX) - len(more)
+        self.warnings.setText(f"{shorten(remarks[0], letters)}{more}" if remarks else "")
 
     def _set_relative(self, now: RiskEstimate, ai: RiskEstimate | None) -> None:
         relative = now.relative
@@ -150,7 +171,7 @@ class RiskPanel(QWidget):
             self.odds.setText("not given")
             self.axis.set_values(None, None, None)
             reason = relative.blank.text if relative.blank else ""
-            self.odds_note.setText(shorten(reason, 150))
+            self.odds_note.setText(shorten(reason, _REASON))
         else:
             self.odds.setText(
                 f"OR {relative.value:.2f}  ({relative.interval.low:.2f} to "
@@ -174,7 +195,7 @@ class RiskPanel(QWidget):
         if absolute.probability is None or absolute.interval is None:
             self.probability.setText("not given")
             self.probability_note.setText(
-                shorten(absolute.blank.text, 150) if absolute.blank else ""
+                shorten(absolute.blank.text, _REASON) if absolute.blank else ""
             )
         else:
             sign = "at least " if absolute.capped else "about "

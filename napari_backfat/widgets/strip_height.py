@@ -12,7 +12,7 @@ from napari_backfat.widgets.plot_dock_sight import dock_of
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QDockWidget, QWidget
 
-_SHARE = 0.28  # of the window's height, at most
+_SHARE = 0.31  # of the window's height, at most
 _REST_MS = 80
 _SLACK_PX = 4
 _BELOW = Qt.DockWidgetArea.BottomDockWidgetArea
