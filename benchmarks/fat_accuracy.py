@@ -22,7 +22,7 @@ from napari_backfat.model.volume import Contrast, Scan, Source, Volume
 from napari_backfat.review.fat import fat_map_of
 from napari_backfat.review.fat_agreement import agreement_job
 from napari_backfat.review.session import Loaded, ReviewSession, run_to_end
-from napari_backfat.separate.recipe import Recipe
+from napari_backfat.separate.recipe import NoiseModel, Recipe
 from napari_backfat.train.phantom import (
     Acquisition,
     Anatomy,
@@ -45,9 +45,10 @@ _REPEATS = 6
 _PLAIN = (Recipe("dixon", threshold=0.5),)
 _RECIPES = (
     *_PLAIN,
-    replace(_PLAIN[0], noise_floor=True),
+    replace(_PLAIN[0], noise_floor=True, noise_model=NoiseModel.MUSCLE),
     replace(_PLAIN[0], eroded_layers=1),
     _PLAIN[0].least_biased,
+    replace(_PLAIN[0].least_biased, noise_model=NoiseModel.VOXEL),
     Recipe("ratio"),
 )
 _GOAL_VOLUME, _GOAL_FRACTION, _GOAL_REPEAT = 1.0, 0.5, 1.5
@@ -88,6 +89,10 @@ SETTINGS = (
     Setting("usual, oblique", 0.13, (4.0, 1.2, 1.2), tilt_deg=12.0, seed=6),
     Setting("usual, axes flipped", 0.13, (4.0, 1.2, 1.2), flips=(-1, -1, -1), seed=7),
     Setting("usual, noisy", 0.13, (4.0, 1.2, 1.2), snr=25.0, seed=8),
+    Setting("usual, very noisy", 0.13, (4.0, 1.2, 1.2), snr=20.0, seed=8),
+    Setting("lean, very noisy", 0.04, (4.0, 1.2, 1.2), snr=20.0),
+    Setting("usual, little noise", 0.13, (4.0, 1.2, 1.2), snr=100.0, seed=2),
+    Setting("fatty, very noisy", 0.28, (4.0, 1.2, 1.2), snr=20.0, seed=9),
     Setting("fatty", 0.28, (4.0, 1.2, 1.2), seed=9),
     Setting("very fatty", 0.50, (4.0, 1.2, 1.2), seed=10),
 )
@@ -162,6 +167,7 @@ class Point:
     fraction_floor: float
     fraction_eroded: float
     fraction_corrected: float
+    fraction_by_voxel: float
     true_eroded: float
     true_tissue: float
     ratio: float
@@ -178,7 +184,7 @@ def points_of(setting: Setting) -> tuple[list[Point], Anatomy, FileGrid]:
     case = session.case
     assert case is not None
     assert case.measurement is not None
-    plain, floor, eroded, corrected, ratio = _results(session)
+    plain, floor, eroded, corrected, by_voxel, ratio = _results(session)
     clear = replace(setting, snr=1e9)
     (noiseless,) = _results(session_of(scan_of(anatomy, grid, clear, 0), anatomy), _PLAIN)
     points = []
@@ -202,6 +208,7 @@ def points_of(setting: Setting) -> tuple[list[Point], Anatomy, FileGrid]:
                 _of(floor, muscle),
                 _of(eroded, muscle),
                 _of(corrected, muscle),
+                _of(by_voxel, muscle),
                 float(anatomy.fat_fraction[core].mean()),
                 float(fine.fat_fraction[fine.muscles == muscle].mean()),
                 _of(ratio, muscle),
@@ -275,6 +282,9 @@ def errors(points: list[Point]) -> dict[str, np.ndarray]:
         ),
         "fraction, least biased": np.array(
             [100 * (p.fraction_corrected - p.true_eroded) for p in points]
+        ),
+        "fraction, least biased by voxel, as before": np.array(
+            [100 * (p.fraction_by_voxel - p.true_eroded) for p in points]
         ),
         "fraction, least biased, against the muscle itself": np.array(
             [100 * (p.fraction_corrected - p.true_tissue) for p in points]

@@ -14,7 +14,7 @@ from napari_backfat.commands.console import console, error_console, reporting, s
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
 from napari_backfat.separate.method import DEFAULT_THRESHOLD, METHODS, default_recipe
-from napari_backfat.separate.recipe import FAT_FRACTION, Epimuscular, Recipe, Scope
+from napari_backfat.separate.recipe import FAT_FRACTION, Epimuscular, NoiseModel, Recipe, Scope
 
 if TYPE_CHECKING:
     from napari_backfat.review.fat_agreement import AgreementRow, MethodResult
@@ -112,6 +112,7 @@ def methods(
             "scope": Scope.MUSCLE if per_muscle else Scope.CASE,
             "bias_correction": n4,
             "noise_floor": noise_floor and opened.scan.is_dixon,
+            "noise_model": NoiseModel.MUSCLE if noise_floor else NoiseModel.VOXEL,
             "eroded_layers": erode,
             "epimuscular": Epimuscular.EXCLUDED if without_epimuscular else Epimuscular.COUNTED,
         }

@@ -13,12 +13,21 @@ from napari_backfat.model.fat_map import SCALE, UNDEFINED, FatMap, FatMapKind, t
 from napari_backfat.model.volume import Contrast
 from napari_backfat.separate.bias import n4
 from napari_backfat.separate.decide import decide
-from napari_backfat.separate.dixon import fat_fraction
+from napari_backfat.separate.dixon import Learned, fat_fraction
 from napari_backfat.separate.method import DEFAULT_THRESHOLD, fat_is_bright, image_of, method_of
 from napari_backfat.separate.mixture import UNCONVERGED
 from napari_backfat.separate.noise import Noise, noise_of
 from napari_backfat.separate.outline import epimuscular_fat, outer_layer
-from napari_backfat.separate.recipe import FAT_FRACTION, Epimuscular, FatRecord, Fit, Recipe, Scope
+from napari_backfat.separate.recipe import (
+    FAT_FRACTION,
+    Epimuscular,
+    FatRecord,
+    Fit,
+    NoiseModel,
+    Recipe,
+    Scope,
+)
+from napari_backfat.separate.rician import learn_curves
 from napari_backfat.separate.wording import title_of
 
 if TYPE_CHECKING:
@@ -164,7 +173,10 @@ def _source(
             noise = Noise(float(known.get("noise_sd", 0.0)), str(known.get("noise_from", "")))
         elif recipe.noise_floor:
             noise = noise_of((water, fat), muscle)
-        base = fat_fraction(water, fat, noise_sd=noise.sd)
+        learned = None
+        if noise.sd > 0 and recipe.noise_model is NoiseModel.MUSCLE:
+            learned = _learned(water, fat, muscle, recipe, noise.sd, earlier)
+        base = fat_fraction(water, fat, noise_sd=noise.sd, learned=learned)
         if noise.origin:
             base.parameters["noise_from"] = noise.origin
     parameters: dict[str, Any] = {"fat_fraction": base.parameters} if base is not None else {}
@@ -181,6 +193,25 @@ def _source(
     if recipe.bias_correction:
         volume, parameters["bias_correction"] = n4(volume)
     return _Source(volume.voxels, base, image, bright, parameters)
+
+
+def _learned(
+    water: Volume,
+    fat: Volume,
+    muscle: NDArray[np.uint8],
+    recipe: Recipe,
+    sd: float,
+    earlier: FatRecord | None,
+) -> Learned:
+    """Learn the signal inside the muscles, or take what was learned when the map was first made."""
+    outer = _outer(muscle, recipe)
+    inner = muscle if outer is None else np.where(outer, 0, muscle).astype(np.uint8)
+    if earlier is not None:
+        known = earlier.parameters["fat_fraction"]["expected"]
+        return Learned(inner, dict(known["water"]), dict(known["fat"]))
+    return Learned(
+        inner, learn_curves(water.voxels, inner, sd), learn_curves(fat.voxels, inner, sd)
+    )
 
 
 def _outer(muscle: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.bool_] | None:

@@ -31,6 +31,15 @@ AUTO = "auto"
 MAX_LAYERS = 3
 
 
+class NoiseModel(StrEnum):
+    """How the lift that noise gives to weak signal is taken off."""
+
+    VOXEL = "voxel"
+    """Each voxel by itself, in quadrature: the way of versions before this choice."""
+    MUSCLE = "muscle"
+    """By the distribution of the signal in each muscle; see `separate.rician`."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All that a person decides about a fat method.
@@ -60,6 +69,8 @@ class Recipe:
     noise_floor : bool
         Whether what noise adds to weak signal is taken off the water and the fat image; see
         `separate.noise`. Only for a fat fraction.
+    noise_model : NoiseModel
+        How that is done. Without effect unless `noise_floor` is on.
     seed : int
         Of every random start and sample.
     """
@@ -73,11 +84,13 @@ class Recipe:
     epimuscular: Epimuscular = Epimuscular.COUNTED
     closing_mm: float = 5.0
     noise_floor: bool = False
+    noise_model: NoiseModel = NoiseModel.VOXEL
     seed: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scope", Scope(self.scope))
         object.__setattr__(self, "epimuscular", Epimuscular(self.epimuscular))
+        object.__setattr__(self, "noise_model", NoiseModel(self.noise_model))
         if not 0 <= self.eroded_layers <= MAX_LAYERS:
             raise BackfatError(
                 f"Between 0 and {MAX_LAYERS} outer layers can be left out, not "
@@ -102,10 +115,15 @@ class Recipe:
     def least_biased(self) -> Recipe:
         """The same with the two switches that bring the mean fat fraction nearest to the truth.
 
-        One outer layer is left out, for what the point spread brings in, and the noise floor is
+        One outer layer is left out, for what the point spread brings in, and what noise adds is
         taken off. Measured in docs/fat-methods.md; references were made without.
         """
-        return replace(self, eroded_layers=max(1, self.eroded_layers), noise_floor=True)
+        return replace(
+            self,
+            eroded_layers=max(1, self.eroded_layers),
+            noise_floor=True,
+            noise_model=NoiseModel.MUSCLE,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

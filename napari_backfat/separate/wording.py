@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_backfat.model.anatomy import Muscle
 from napari_backfat.separate.method import METHODS
-from napari_backfat.separate.recipe import FAT_FRACTION, Epimuscular, Recipe, Scope
+from napari_backfat.separate.recipe import FAT_FRACTION, Epimuscular, NoiseModel, Recipe, Scope
 
 if TYPE_CHECKING:
     from napari_backfat.separate.recipe import FatRecord, Fit
@@ -20,7 +20,8 @@ def title_of(recipe: Recipe) -> str:
     if recipe.bias_correction:
         parts.append("N4")
     if recipe.noise_floor:
-        parts.append("noise floor taken off")
+        by = "per muscle " if recipe.noise_model is NoiseModel.MUSCLE else ""
+        parts.append(f"noise floor taken off {by}".rstrip())
     if recipe.eroded_layers:
         parts.append(f"without {_layers(recipe.eroded_layers)}")
     if recipe.epimuscular is Epimuscular.EXCLUDED:
@@ -51,10 +52,13 @@ def methods_sentence(record: FatRecord) -> str:
     sd = known.get("noise_sd")
     if sd is not None:
         where = f" from {known['noise_from']}" if "noise_from" in known else ""
-        text += (
-            f" The noise floor (SD {sd:.3g}, estimated{where}) was taken off both images in "
-            "quadrature."
+        how = (
+            "by the expected signal under the distribution of each muscle's own signal "
+            "(nonparametric maximum likelihood, Rice distribution)"
+            if recipe.noise_model is NoiseModel.MUSCLE
+            else "in quadrature"
         )
+        text += f" The noise floor (SD {sd:.3g}, estimated{where}) was taken off both images {how}."
     if recipe.eroded_layers:
         text += (
             f" {_layers(recipe.eroded_layers).capitalize()} of each muscle, in the slice plane, "

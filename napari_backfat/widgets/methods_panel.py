@@ -25,6 +25,7 @@ from napari_backfat.separate.recipe import (
     FAT_FRACTION,
     MAX_LAYERS,
     Epimuscular,
+    NoiseModel,
     Recipe,
     Scope,
 )
@@ -56,6 +57,7 @@ class MethodsPanel(QWidget):
         super().__init__(parent)
         self._dixon = False
         self._shown: Recipe | None = None
+        self._noise_model = NoiseModel.MUSCLE  # of an earlier version, as long as it is in force
         self.method = QComboBox()
         self.method.setObjectName("fat_method")
         self.image = QComboBox()
@@ -156,6 +158,7 @@ class MethodsPanel(QWidget):
     def set_recipe(self, recipe: Recipe, text: str, warnings: Sequence[str]) -> None:
         """Show what is in force, in the form and in words."""
         self._shown = recipe
+        self._noise_model = recipe.noise_model if recipe.noise_floor else NoiseModel.MUSCLE
         self.method.setCurrentIndex(max(0, self.method.findData(recipe.method)))
         image = FAT_FRACTION if recipe.image == AUTO and self._dixon else recipe.image
         self.image.setCurrentIndex(max(0, self.image.findData(image)))
@@ -188,6 +191,7 @@ class MethodsPanel(QWidget):
         if key == "dixon":
             threshold = base.threshold if base.method == "dixon" else 0.5
         suits = key in METHODS and METHODS[key].suits(image)
+        floor = self.floor.isChecked() and self._dixon
         return replace(
             base,
             method=key,
@@ -195,7 +199,8 @@ class MethodsPanel(QWidget):
             scope=self.scope.currentData(),
             threshold=threshold,
             bias_correction=self.n4.isChecked(),
-            noise_floor=self.floor.isChecked() and self._dixon,
+            noise_floor=floor,
+            noise_model=self._noise_model if floor else NoiseModel.VOXEL,
             eroded_layers=self.layers.value(),
             epimuscular=Epimuscular.COUNTED
             if self.epimuscular.isChecked()
@@ -204,6 +209,7 @@ class MethodsPanel(QWidget):
 
     def _on_least_biased(self) -> None:
         wanted = self.recipe().least_biased
+        self._noise_model = wanted.noise_model
         self.layers.setValue(wanted.eroded_layers)
         self.floor.setChecked(wanted.noise_floor)
 
