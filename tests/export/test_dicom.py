@@ -15,12 +15,15 @@ import numpy as np
 import pytest
 from highdicom.seg import segread
 from pydicom import dcmread
+from pydicom.encaps import encapsulate
 from pydicom.pixels.utils import unpack_bits
+from pydicom.uid import JPEGLosslessSV1
 
 from napari_backfat.export.dicom_source import read_header
 from napari_backfat.export.formats import export
 from napari_backfat.export.options import Options
 from napari_backfat.io.dicom_series import list_series
+from napari_backfat.io.scan import open_scan
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.errors import BackfatError
 from tests.export.contents import (
@@ -35,6 +38,7 @@ from tests.export.contents import (
 )
 from tests.io.dicoms import SECRETS
 from tests.io.files import affine_for, write_nifti
+from tests.io.jpeg_lossless import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -311,6 +315,35 @@ def test_de_identified_files_belong_together_and_to_nobody(
         other = dcmread(again / "muscles.seg.dcm")
         assert (other.StudyInstanceUID == seg.StudyInstanceUID) is same
         assert (other.PatientID == seg.PatientID) is same
+
+
+def compressed_pair(folder: Path, affine: np.ndarray, shape: tuple[int, int, int]) -> Path:
+    """The pair as hospital archives hold it, in JPEG Lossless."""
+    dicom_pair(folder, affine, shape)
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        image = dcmread(path)
+        stream = encode(image.pixel_array, 16)
+        image.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+        image.PixelData = encapsulate([stream])
+        image["PixelData"].VR, image["PixelData"].is_undefined_length = "OB", True
+        image.save_as(path)
+    return folder
+
+
+def test_a_series_in_jpeg_lossless_goes_all_the_way(tmp_path: Path) -> None:
+    """Opened, exported, de-identified: masks at their place, and the copy opens exactly."""
+    affine = PLANES["oblique"]
+    content, truth = made(tmp_path / "series", affine, compressed_pair)
+    plain, _ = made(tmp_path / "plain", affine, dicom_pair)
+    for found, expected in zip(content.scan.images, plain.scan.images, strict=True):
+        np.testing.assert_array_equal(found.voxels, expected.voxels)
+    out = tmp_path / "out"
+    export(content, ["sr"], out, Options(de_identify=True))
+    assert_same_places(points_by_pydicom(out / "muscles.seg.dcm"), expected_points(truth, affine))
+    assert files_hold(out, (*SECRETS, *MORE_SECRETS)) == set()
+    copy = open_scan([out / "series"])
+    for found, expected in zip(copy.images, plain.scan.images, strict=True):
+        np.testing.assert_array_equal(found.voxels, expected.voxels)
 
 
 def test_only_the_archives_keys_are_copied_by_default(tmp_path: Path) -> None:
