@@ -20,7 +20,9 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
+    ExplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
@@ -130,6 +132,30 @@ def test_frames_in_several_items_of_a_multi_frame_file(tmp_path: Path) -> None:
     assert image.PixelData.count(b"\xfe\xff\x00\xe0") > 20
     found = read_dicom(save(tmp_path / "s", [image])).volume.voxels
     np.testing.assert_array_equal(found, plain)
+
+
+def test_lossy_jpeg_of_eight_bits(tmp_path: Path) -> None:
+    stored = np.random.default_rng(7).integers(0, 256, (24, 16)).astype(np.uint8)
+    stream = BytesIO()
+    Image.fromarray(stored).save(stream, "JPEG", quality=90)
+    image = image_of(stored, 8, stream.getvalue())
+    image.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    expected = np.asarray(Image.open(BytesIO(stream.getvalue())))
+    np.testing.assert_array_equal(read_one(image, tmp_path / "s"), expected)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+@pytest.mark.parametrize(("bits", "signed"), [(8, False), (12, True), (16, True)])
+def test_bits_and_signs_without_loss(syntax: str, bits: int, signed: bool, tmp_path: Path) -> None:
+    low = -(2 ** (bits - 1)) if signed else 0
+    stored = np.random.default_rng(8).integers(low, low + 2**bits, (36, 40))
+    image = image_of(stored, bits, b"none")
+    kind = np.uint8 if bits == 8 else np.int16 if signed else np.uint16
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.PixelData = stored.astype(kind).tobytes()
+    image["PixelData"].is_undefined_length = False
+    image.compress(syntax, generate_instance_uid=False)
+    np.testing.assert_array_equal(read_one(image, tmp_path / "s"), stored)
 
 
 @pytest.mark.parametrize("name", ["JPGExtended.dcm", "JPEG-lossy.dcm"])
