@@ -2,9 +2,9 @@
 
 Each run is a process of its own that corrects the sample scan at random, takes AI results, moves
 the threshold, changes the fat method, undoes and saves, without a window but with the code that the
-window uses, and ends by SIGKILL. After every change it notes in a file of its own, which is no part
-of the program, the time and a check sum of the masks. Afterwards the unsaved work is opened as the
-next start does it, and what came back is looked up in these notes.
+window uses, in turns as there, and ends by SIGKILL. After every change it notes in a file of its
+own, which is no part of the program, the time and a check sum of the masks. Afterwards the unsaved
+work is opened as the next start does it, and what came back is looked up in these notes.
 
 Run it as ``python -m benchmarks.kill [RUNS [SEED [LONGEST_S]]]``; POSIX only (`os.fork`, SIGKILL).
 """
@@ -32,10 +32,11 @@ from rich.console import Console
 from napari_backfat.io.labels import read_labels
 from napari_backfat.io.sample import sample_paths
 from napari_backfat.io.session import open_case
+from napari_backfat.model.edit_rules import HAND
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.masks import Author
 from napari_backfat.review.autosave import FOLDER_VARIABLE, drop_recovery, find_recovery
-from napari_backfat.review.fat_methods import accept_fat_method, fat_method_job, recipe_in_force
+from napari_backfat.review.fat_methods import fat_method_job, recipe_in_force
 from napari_backfat.review.recovered import restore_job
 from napari_backfat.review.recovery import Keeper
 from napari_backfat.review.replay import replay_case
@@ -124,9 +125,10 @@ class Worker:
         self._waits = True
 
     def _idle(self, seconds: float) -> None:
-        """Let time pass as the window's events do: the journal has its turns meanwhile."""
+        """Let time pass as the window's events do: journal and rule have their turns meanwhile."""
         end = time.monotonic() + seconds
         while True:
+            self._case.masks.settle_some(0.0)
             if self._waits:
                 self._waits = not self._journal.work_some(_TURN_S)
             left = end - time.monotonic()
@@ -137,6 +139,18 @@ class Worker:
     def _note(self) -> None:
         check = masks_crc(self._case.masks.muscle, self._case.masks.tissue)
         os.write(self._notes, _NOTE.pack(time.time(), check, DOING.index(self._doing)))
+
+    def _note_rule(self) -> None:
+        """Note the masks as a change of the rule that has just begun will leave them."""
+        masks = self._case.masks
+        tissue, muscle = masks._tissue.copy(), masks.muscle
+        for z, plane in enumerate(tissue):
+            ruled = plane < HAND
+            plane[ruled] = masks.ruled_tissue(muscle[z], z)[ruled]
+        os.write(
+            self._notes,
+            _NOTE.pack(time.time(), masks_crc(muscle, tissue), DOING.index(self._doing)),
+        )
 
     def _stroke(self) -> None:
         masks, pick = self._case.masks, self._random
@@ -153,17 +167,23 @@ class Worker:
         masks.finish_step("brush")
 
     def _threshold(self) -> None:
+        masks = self._case.masks
         for _ in range(3):
-            self._session.set_threshold(self._random.randrange(1, 20) / 20)
-            self._note()
-        self._session.finish_threshold()
+            masks.begin_threshold(self._random.randrange(1, 20) / 20)
+            self._note_rule()
+            for _ in range(self._random.randrange(12)):
+                masks.settle_some(0.0)
+            if self._random.random() < 0.3:
+                self._keeper.tick()
+        masks.end_threshold("fat threshold")
 
     def _method(self) -> None:
         recipe = recipe_in_force(self._case)
         made = run_to_end(
             fat_method_job(self._case, replace(recipe, noise_floor=not recipe.noise_floor))
         )
-        accept_fat_method(self._case, made)
+        self._case.masks.begin_method(made.fat_map, made.threshold)
+        self._note_rule()
 
     def _ai(self) -> None:
         muscle = np.roll(self._muscles, self._random.randrange(-5, 6), axis=2)
@@ -175,9 +195,9 @@ class Worker:
 
     def _undo(self) -> None:
         if self._random.random() < 0.7:
-            self._case.masks.undo()
+            self._case.masks.begin_undo()
         else:
-            self._case.masks.redo()
+            self._case.masks.begin_redo()
 
     def _save(self) -> None:
         if self._saving is not None and self._saving.is_alive():

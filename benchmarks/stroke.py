@@ -15,7 +15,7 @@ from napari_backfat.measure.quantify import quantify
 from napari_backfat.model.anatomy import TissueCode
 from napari_backfat.model.geometry import FileGrid
 from napari_backfat.model.levels import SpineRange
-from napari_backfat.model.patient import Patient
+from napari_backfat.model.patient import Patient, Sex
 from napari_backfat.model.volume import Contrast, Scan, Source, Volume
 from napari_backfat.review.fat import fat_map_of
 from napari_backfat.review.session import Loaded, ReviewSession
@@ -74,7 +74,7 @@ def large_session(session: ReviewSession | None = None, *, solid: bool = False) 
     for label in range(1, 9):
         muscle[20:380, 300:360, 20 + 58 * (label - 1) : 70 + 58 * (label - 1)] = label
     session.accept_muscles(muscle)
-    session.set_patient(Patient(age_years=54, sex="female", met_min_per_week=900))
+    session.set_patient(Patient(age_years=54, sex=Sex.FEMALE, met_min_per_week=900))
     session.set_levels(SpineRange("L1", "L5", 100, 300))
     return session
 

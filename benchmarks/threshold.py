@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,10 @@ from napari_backfat.review.session import run_to_end
 from napari_backfat.separate.recipe import Recipe, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from napari_backfat.model.fat_map import FatMap
     from napari_backfat.model.masks import Masks
-    from napari_backfat.widgets.review_widget import ReviewWidget
 
 _GOAL_MS = 250.0
 # From one percent, as a slider moves, to a third of the scale.
@@ -117,8 +118,11 @@ def in_the_window() -> Iterator[Record]:
     def settled() -> bool:
         return not case.masks.settling
 
+    def taken(former: FatMap | None) -> bool:
+        return settled() and case.masks.fat_map is not former
+
     for threshold in _MOVES:
-        measured(lambda threshold=threshold: moved(threshold), settled)  # type: ignore[misc]
+        measured(partial(moved, threshold), settled)
     yield compared(f"{name}, one move to numbers, median", median(totals), "ms", "goal", _GOAL_MS)
     yield Record(f"{name}, one move to numbers, largest", max(totals), "ms")
     yield compared(f"{name}, longest block, median", median(walls), "ms", "goal", _BLOCK_GOAL_MS)
@@ -127,21 +131,16 @@ def in_the_window() -> Iterator[Record]:
         f"{name}, longest block, processor time, largest", max(cpus), "ms", "goal", _BLOCK_GOAL_MS
     )
     yield Record(f"{name}, longest block, processor time, median", median(cpus), "ms")
-    for text, acts in (
+    kinds: tuple[tuple[str, Sequence[Callable[[], object]]], ...] = (
         ("undo and redo of a move", (review.tools.undo, review.tools.redo) * 3),
-        (
-            "another fat method",
-            (lambda: _take(review, _METHODS[0]), lambda: _take(review, _METHODS[1])),
-        ),
+        ("another fat method", [partial(review.methods.apply, recipe) for recipe in _METHODS]),
         ("undo and redo of a method", (review.tools.undo, review.tools.redo)),
-    ):
+    )
+    for text, acts in kinds:
         totals, walls, cpus = [], [], []
         for act in acts:
-            former = case.masks.fat_map
-            waits = text == "another fat method"
-            measured(
-                act, lambda f=former, w=waits: settled() and (not w or case.masks.fat_map is not f)
-            )  # type: ignore[misc]
+            former = case.masks.fat_map if text == "another fat method" else None
+            measured(act, partial(taken, former))
         start = f"512 x 512 x 400, {text} in the window"
         yield compared(
             f"{start}, longest block, median", median(walls), "ms", "goal", _BLOCK_GOAL_MS
@@ -178,10 +177,6 @@ def in_the_window() -> Iterator[Record]:
     review.close_review()
     viewer.close()
     QApplication.processEvents()
-
-
-def _take(review: ReviewWidget, recipe: Recipe) -> None:
-    review.methods.apply(recipe)
 
 
 def _exact(masks: Masks) -> bool:

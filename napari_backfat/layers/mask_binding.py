@@ -170,7 +170,8 @@ class MaskBinding:
 
     def _on_masks_changed(self, change: Change) -> None:
         if change.adjusted or change.voxels:
-            self.redraw_soon()
+            # The outlines of the muscles take napari longer than everything else.
+            (self.redraw_soon if change.muscles else self.redraw_tissue_soon)()
         if change.refused_outside or change.refused_label or change.refused_protected:
             self.refused.emit(change)
 

@@ -31,6 +31,8 @@ class Change:
         Whether values other than the writer's were written, so that a view must be redrawn.
     slices : tuple of int, or None
         First and last slice (working index Z) that may look different; None: anywhere.
+    muscles : bool
+        Whether the muscle map may look different, and not the tissue alone.
     """
 
     voxels: int
@@ -39,3 +41,4 @@ class Change:
     refused_protected: int = 0
     adjusted: bool = False
     slices: tuple[int, int] | None = field(default=None, compare=False)
+    muscles: bool = field(default=True, compare=False)

@@ -130,7 +130,12 @@ class MaskState:
         voxels = self._apply(index, old, new)
         plane = self.geometry.shape[1] * self.geometry.shape[2]
         slices = int(index.min()) // plane, int(index.max()) // plane
-        return Change(voxels, outside, bad, held, adjusted, slices)
+        # Also if a label was written and taken back: the writer shows it.
+        muscles = bool(
+            np.any(written.muscle != old // N_TISSUE_CODES)
+            or np.any(written.muscle != new // N_TISSUE_CODES)
+        )
+        return Change(voxels, outside, bad, held, adjusted, slices, muscles)
 
     def _apply(
         self,

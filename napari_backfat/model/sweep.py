@@ -81,4 +81,5 @@ class Sweep:
             sum(c.refused_label for c in self.found),
             sum(c.refused_protected for c in self.found),
             adjusted=True,
+            muscles=any(c.muscles for c in self.found),
         )

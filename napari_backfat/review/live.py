@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from napari_backfat.measure.quantify import quantify
 from napari_backfat.review.restore import counted_again
-from napari_backfat.review.risk_inputs import features_of
+from napari_backfat.review.risk_inputs import features_of, touching_sides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +49,8 @@ class Live:
         self.features: Features | None = None
         self.errors: MaskErrors | None = None
         self.ai_sums: WeakKeyDictionary[FatMap, AiResult] = WeakKeyDictionary()
+        # Read anew where a brush was, and not at every event in the whole scan.
+        self._touching = touching_sides(case.masks.muscle)
         self._threshold = case.masks.threshold
         self._fat_map = case.masks.fat_map
         self._connections: list[tuple[Any, Any]] = [
@@ -81,7 +83,7 @@ class Live:
             case.ai.combined if case.ai is not None else (),
         )
         borders = self.errors.now if self.errors is not None else None
-        self.features = self._features(masks.ledger, masks.muscle, borders)
+        self.features = self._features(masks.ledger, masks.muscle, borders, self._touching)
         case.risk = self._model.estimate(self.features, case.patient)
 
     def set_errors(self, errors: MaskErrors | None) -> None:
@@ -100,16 +102,24 @@ class Live:
         self._touch()
 
     def _features(
-        self, ledger: Ledger, muscle: NDArray[np.uint8], borders: BorderSums | None
+        self,
+        ledger: Ledger,
+        muscle: NDArray[np.uint8],
+        borders: BorderSums | None,
+        touching: NDArray[np.bool_] | None = None,
     ) -> Features | None:
         case = self._case
         kind = case.masks.fat_map.kind
         combined = case.ai.combined if case.ai is not None else ()
-        return features_of(ledger, case.scan.geometry, kind, case.levels, muscle, combined, borders)
+        return features_of(
+            ledger, case.scan.geometry, kind, case.levels, muscle, combined, borders, touching
+        )
 
     def _on_masks(self, change: Change) -> None:
         masks = self._case.masks
         former, self._fat_map = self._fat_map, masks.fat_map
+        first, last = change.slices or (0, len(self._touching) - 1)
+        self._touching[first : last + 1] = touching_sides(masks.muscle[first : last + 1])
         if former is not masks.fat_map:
             self.errors = None  # found with the fractions of the former map
             self._sum_ai_again()

@@ -29,6 +29,7 @@ def features_of(
     muscle: NDArray[np.uint8],
     combined: tuple[str, ...] = (),
     borders: BorderSums | None = None,
+    touching: NDArray[np.bool_] | None = None,
 ) -> Features | None:
     """Return the inputs of a risk model for the present counts.
 
@@ -51,6 +52,8 @@ def features_of(
     borders : BorderSums or None
         The last pass of `measurement_error.mask_error_job` over these masks; None if there was
         none, and the features then say that the masks' uncertainty is not known.
+    touching : ndarray, shape (Z,), bool, optional
+        What `touching_sides` says of `muscle`, if that is known already.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def features_of(
         extent_cm=back.length_cm,
         first_level=levels.first_level if levels else None,  # type: ignore[arg-type]
         last_level=levels.last_level if levels else None,  # type: ignore[arg-type]
-        cut_in_plane=_touches_sides(muscle[slices]),
+        cut_in_plane=bool((touching_sides(muscle) if touching is None else touching)[slices].any()),
         missing_parts=missing,
         cut_cranially=bool(ledger.counts[0, BACK].any()),
         cut_caudally=bool(ledger.counts[-1, BACK].any()),
@@ -94,7 +97,20 @@ def features_of(
     )
 
 
-def _touches_sides(muscle: NDArray[np.uint8]) -> bool:
-    """Whether a back muscle reaches the first or last row or column of any slice."""
-    faces = (muscle[:, 0], muscle[:, -1], muscle[:, :, 0], muscle[:, :, -1])
-    return any(bool(np.isin(face, BACK).any()) for face in faces if face.any())
+def touching_sides(muscle: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return in which slices a back muscle reaches the first or last row or column.
+
+    Parameters
+    ----------
+    muscle : ndarray, shape (Z, Y, X), uint8
+        `Muscle` ids.
+
+    Returns
+    -------
+    ndarray, shape (Z,), bool
+    """
+    touching = np.zeros(len(muscle), np.bool_)
+    for face in (muscle[:, 0], muscle[:, -1], muscle[:, :, 0], muscle[:, :, -1]):
+        held = np.flatnonzero(face.any(axis=1))
+        touching[held] |= np.isin(face[held], BACK).any(axis=1)
+    return touching

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QWidget
-from superqt.utils import qthrottled
 
 from napari_backfat.widgets.low_window import LowWindow
 from napari_backfat.widgets.measurement_panel_choice import MeasurementTables
@@ -36,7 +36,10 @@ class LivePanel(QWidget):
         layout.addWidget(self.risk, 5)
         self.low_window = LowWindow(self)
         self.strip_height = StripHeight(self)
-        self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(REPAINT_MS)
+        self._later.timeout.connect(self.repaint_now)
 
     def set_case(self, case: Case | None) -> None:
         """Follow this case; None shows nothing."""
@@ -55,7 +58,8 @@ class LivePanel(QWidget):
         return [events.measurement, events.risk, events.ai, events.ai_risk, events.vertebrae]
 
     def _on_change(self, _: object = None) -> None:
-        self._repaint_soon()
+        if not self._later.isActive():
+            self._later.start()
 
     def showEvent(self, event: Any) -> None:
         """Look whether the strip is in sight now."""

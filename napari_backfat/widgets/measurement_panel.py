@@ -74,6 +74,7 @@ class MeasurementPanel(QTableWidget):
         self._ai: Measurement | None = None
         self._order: list[Muscle] = list(MUSCLES)
         self._sort: tuple[int, bool] | None = None  # column, largest first
+        self._rows: dict[int, tuple[MuscleMeasure | None, MuscleMeasure | None]] = {}
         self.setObjectName("measurement_table")
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ContiguousSelection)
@@ -183,22 +184,22 @@ class MeasurementPanel(QTableWidget):
     def set_measurement(self, now: Measurement | None, ai: Measurement | None) -> None:
         """Show these numbers; None empties the columns."""
         self._now, self._ai = now, ai
-        self.setUpdatesEnabled(False)
         titles = now.combined_titles if now is not None else {}
-        try:
-            self._sort_muscles()
-            for row, muscle in enumerate([*self._order, None], start=_HEADER_ROWS):
-                mine = _row_of(now, muscle)
-                former = _row_of(ai, muscle)
-                name = self._cell(row, _NAME_COLUMN)
-                name.setToolTip(note_of(now, muscle) if now is not None else "")
-                if muscle is not None:
-                    self._set_text(row, _NAME_COLUMN, titles.get(muscle, muscle.display_name))
+        self._sort_muscles()
+        # Only cells with another text are touched, so that a brush event draws these and no more.
+        for row, muscle in enumerate([*self._order, None], start=_HEADER_ROWS):
+            mine = _row_of(now, muscle)
+            former = _row_of(ai, muscle)
+            name = self._cell(row, _NAME_COLUMN)
+            name.setToolTip(note_of(now, muscle) if now is not None else "")
+            if muscle is not None:
+                self._set_text(row, _NAME_COLUMN, titles.get(muscle, muscle.display_name))
+            shown = (mine, former)
+            if self._rows.get(row) != shown:
+                self._rows[row] = shown
                 for number, measure in enumerate(MEASURES):
                     self._set_triple(row, 1 + 3 * number, measure, former, mine)
-            self._show_asymmetry()
-        finally:
-            self.setUpdatesEnabled(True)
+        self._show_asymmetry()
 
     def _show_asymmetry(self) -> None:
         anatomical = self._order == list(MUSCLES)
@@ -222,7 +223,10 @@ class MeasurementPanel(QTableWidget):
         self._set_text(row, column, format_number(before_shown, measure.decimals))
         self._set_text(row, column + 1, format_number(after_shown, measure.decimals))
         delta = format_number(difference, measure.decimals, signed=True)
-        self._shade_delta(self._set_text(row, column + 2, delta))
+        cell = self._cell(row, column + 2)
+        if cell.text() != delta:
+            cell.setText(delta)
+            self._shade_delta(cell)
 
     def _shade_delta(self, cell: QTableWidgetItem) -> None:
         if cell.text().startswith("+"):

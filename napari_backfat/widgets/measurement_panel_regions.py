@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from napari_backfat.widgets.measurement_panel_rows import Table
 
 _NONE = QModelIndex()
+_FEW = 200
+"""Changed cells, in sight or not, that are announced one by one."""
+
+
+def _changed(former: Table, table: Table) -> NDArray[np.intp]:
+    """Return row and column of each cell that differs, shape (n, 2); tables of one size."""
+    a, b = former.numbers, table.numbers
+    differs = (a != b) & ~(np.isnan(a) & np.isnan(b))
+    for row, (old, new) in enumerate(zip(former.words, table.words, strict=True)):
+        if old != new:
+            differs[row] = True
+    return np.argwhere(differs)
 
 
 class _Model(QAbstractTableModel):
@@ -41,13 +53,23 @@ class _Model(QAbstractTableModel):
                 self._by = None
             self.beginResetModel()
         self.table = table
+        order = self.order
         self._sort()
-        if same:
+        if not same:
+            self.endResetModel()
+            return
+        assert former is not None
+        assert table is not None
+        changed = _changed(former, table)
+        if len(changed) > _FEW or not np.array_equal(order, self.order):
             self.dataChanged.emit(
                 self.index(0, 0), self.index(self.rowCount() - 1, self.columnCount() - 1)
             )
-        else:
-            self.endResetModel()
+            return
+        place = np.argsort(self.order)
+        for row, column in changed:
+            index = self.index(int(place[row]), int(column))
+            self.dataChanged.emit(index, index)  # one cell: the view draws no other
 
     def _sort(self) -> None:
         table = self.table

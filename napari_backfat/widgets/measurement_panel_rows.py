@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,12 +113,16 @@ def region_table(
     words = [[m.region.name, m.target.muscle.capitalize(), m.target.side] for m in found]
     numbers = np.full((len(found), len(_REGION_COLUMNS)), np.nan)
     slices = np.full(len(found), -1, np.int64)
+    # Once for each region and each muscle, not for each pair: this follows the brush.
+    weights = {m.region: m.region.weights(geometry.shape[0]) for m in found}
+    areas = {m.target: profile.voxels[:, list(m.target.labels)].sum(axis=1) for m in found}
     for row, m in enumerate(found):
         numbers[row, 3:] = _numbers_of(m)
-        weights = m.region.weights(geometry.shape[0])
-        held = profile.voxels[:, list(m.target.labels)].sum(axis=1) * (weights > 0)
-        # Of equal slices the one that lies more in the region.
-        slices[row] = int(np.lexsort((weights, held))[-1])
+        share = weights[m.region]
+        held = areas[m.target] * (share > 0)
+        largest = np.flatnonzero(held == held.max())
+        # Of equal slices the one that lies more in the region, and of these the last.
+        slices[row] = int(largest[np.flatnonzero(share[largest] == share[largest].max())[-1]])
     return Table((Column(title, meaning=_LEVEL), *_REGION_COLUMNS[1:]), words, numbers, slices)
 
 
@@ -146,11 +151,20 @@ def slice_table(profile: SliceProfile, levels: VertebralLevels | None) -> Table:
         )
         data += [area, 100 * share]
     held = np.flatnonzero(profile.voxels.sum(axis=1))
-    names = [(levels.level_at(float(z)) or "") if levels else "" for z in held]
+    names = _level_names(levels, profile.voxels.shape[0]) if levels else ()
     numbers = np.column_stack([np.full(held.size, np.nan), *(d[held] for d in data)])
     return Table(
-        (Column("Level", meaning=_LEVEL), *columns), [[name] for name in names], numbers, held
+        (Column("Level", meaning=_LEVEL), *columns),
+        [[names[z] if names else ""] for z in held],
+        numbers,
+        held,
     )
+
+
+@lru_cache(maxsize=4)
+def _level_names(levels: VertebralLevels, depth: int) -> tuple[str, ...]:
+    """Return the level of each slice, "" outside; kept, because the brush does not move it."""
+    return tuple(levels.level_at(float(z)) or "" for z in range(depth))
 
 
 _SHORT = {

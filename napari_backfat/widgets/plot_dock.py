@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt.utils import qthrottled
 
 from napari_backfat.measure.histogram import FatHistogram
 from napari_backfat.measure.profile import slice_profile
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from napari_backfat.widgets.histogram_panel import HistogramPanel
     from napari_backfat.widgets.profile_panel import ProfilePanel
 
-REPAINT_MS = 50
+REPAINT_MS = 65
+"""Not that of the tables, so that both seldom repaint after the same brush event."""
 _NAMES = {
     None: "All",
     MuscleGroup.MULTIFIDUS: "Multifidus",
@@ -74,7 +74,10 @@ class PlotDock(QWidget):
         self._row.setSpacing(2)
         # Beside the plots, not above them: height is what a profile down the spine needs.
         self._row.addLayout(self._buttons())
-        self._repaint_soon = qthrottled(self.repaint_now, timeout=REPAINT_MS)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(REPAINT_MS)
+        self._later.timeout.connect(self._repaint_profile)
         self._sight = Sight(self, self._come_into_sight)
         self._more = QTimer(self)
         self._more.setSingleShot(True)
@@ -164,7 +167,8 @@ class PlotDock(QWidget):
 
     def _on_change(self, _: object = None) -> None:
         if can_be_seen(self):
-            self._repaint_soon()
+            if not self._later.isActive():
+                self._later.start()
         else:
             self._stale = True
 
@@ -186,17 +190,29 @@ class PlotDock(QWidget):
         if self.profile is None or not can_be_seen(self):
             self._stale = True
             return
+        self._draw_profile(self.profile)
+        self._more.stop()
+        self._paint_histogram()
+
+    def _repaint_profile(self) -> None:
+        """Show the profiles now and the histogram a little later: no event has to bear both."""
+        if self.profile is None or not can_be_seen(self):
+            self._stale = True
+            return
+        self._draw_profile(self.profile)
+        if not self._more.isActive():
+            self._more.start()
+
+    def _draw_profile(self, profile: ProfilePanel) -> None:
         self._stale = False
         case = self._case
         if case is None:
-            self.profile.set_profile(None)
-            self._paint_histogram()
+            profile.set_profile(None)
             return
         masks = case.masks
-        self.profile.set_profile(slice_profile(masks.ledger, masks.geometry, masks.fat_map.kind))
-        self.profile.set_levels(self._levels)
-        self.profile.set_slice(self._slice)
-        self._paint_histogram()
+        profile.set_profile(slice_profile(masks.ledger, masks.geometry, masks.fat_map.kind))
+        profile.set_levels(self._levels)
+        profile.set_slice(self._slice)
 
     def _paint_histogram(self) -> None:
         """Count a little, show it, and go on after a pause, so that a brush never waits."""

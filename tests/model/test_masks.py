@@ -16,6 +16,7 @@ from napari_backfat.model.fat_map import SCALE, UNDEFINED, FatMap, FatMapKind
 from napari_backfat.model.geometry import Geometry
 from napari_backfat.model.history import History
 from napari_backfat.model.masks import Author, Change, Masks
+from napari_backfat.model.protection import Protection
 
 NONE, LEAN, FAT = int(TissueCode.NONE), int(TissueCode.LEAN), int(TissueCode.FAT)
 LEAN_HAND, FAT_HAND = int(TissueCode.LEAN_BY_HAND), int(TissueCode.FAT_BY_HAND)
@@ -644,3 +645,22 @@ class Editing(RuleBasedStateMachine):
 
 TestAnySequenceOfEdits = Editing.TestCase
 TestAnySequenceOfEdits.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_a_change_says_whether_the_muscles_look_different() -> None:
+    masks = Masks(Geometry((2, 6, 6), np.eye(4)), FatMap.undefined((2, 6, 6), "test"))
+    box = (slice(0, 1), slice(0, 6), slice(0, 6))
+    masks.muscle[0, 1:4, 1:4] = 3
+    change = masks.sync(box, Author.BRUSH)
+    assert change is not None
+    assert change.muscles
+    masks.tissue[0, 2, 2] = TissueCode.FAT_BY_HAND
+    change = masks.sync(box, Author.BRUSH)
+    assert change is not None
+    assert not change.muscles
+    masks.protection = Protection(frozenset({Muscle.ERECTOR_SPINAE_LEFT}))
+    masks.muscle[0, 2, 2] = 5  # taken back, but whoever wrote it shows it
+    change = masks.sync(box, Author.BRUSH)
+    assert change is not None
+    assert (change.voxels, change.refused_protected) == (0, 1)
+    assert change.muscles

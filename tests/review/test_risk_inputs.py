@@ -12,9 +12,14 @@ from napari_backfat.model.fat_map import FatMap, FatMapKind
 from napari_backfat.model.geometry import Geometry
 from napari_backfat.model.levels import SpineRange
 from napari_backfat.model.masks import Author, Masks
-from napari_backfat.review.risk_inputs import features_of
+from napari_backfat.review.risk_inputs import features_of, touching_sides
+from napari_backfat.review.session import ReviewSession, run_to_end
+from tests.phantom import make_case
+from tests.review.backends import write_images
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_backfat.risk.features import Features
 
 SHAPE = (8, 12, 16)  # slices of 5 mm, voxels of 1 x 1 cm: 0.5 ml each
@@ -204,3 +209,37 @@ def test_paint_within_the_levels_moves_the_reference_fat() -> None:
     assert after.weighted_fat_ml == pytest.approx(0.25 * 14 + 2.0)
     assert after.mean_fat_fraction == before.mean_fat_fraction
     assert after.muscle_ml == before.muscle_ml
+
+
+def test_a_muscle_at_the_side_is_told_slice_by_slice() -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(30):
+        muscle = (rng.integers(0, 9, (5, 7, 8)) * (rng.random((5, 7, 8)) < 0.05)).astype(np.uint8)
+        wanted = []
+        for plane in muscle:
+            edge = np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
+            wanted.append(bool(np.isin(edge, BACK).any()))
+        assert touching_sides(muscle).tolist() == wanted
+
+
+def test_the_side_is_looked_at_where_the_brush_was(tmp_path: Path) -> None:
+    session = ReviewSession()
+    paths = write_images(tmp_path, make_case((6, 40, 64)))
+    case = session.accept_loaded(run_to_end(session.load_job(paths)))
+    case.masks.muscle[2, 10:20, 10:20] = Muscle.MULTIFIDUS_LEFT
+    case.masks.sync(author=Author.BRUSH)
+    assert session.live is not None
+    features = session.live.features
+    assert features is not None
+    assert not features.coverage.cut_in_plane
+    case.masks.muscle[3, 10:20, 0] = Muscle.MULTIFIDUS_LEFT
+    case.masks.sync((slice(3, 4), slice(0, 40), slice(0, 64)), Author.BRUSH)
+    features = session.live.features
+    assert features is not None
+    assert features.coverage.cut_in_plane
+    case.masks.undo()
+    case.masks.undo()
+    case.masks.redo()
+    features = session.live.features
+    assert features is not None
+    assert features.coverage.cut_in_plane

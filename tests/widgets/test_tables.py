@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
@@ -12,6 +13,8 @@ from qtpy.QtWidgets import QApplication
 from napari_backfat.measure.profile import slice_profile
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.vertebrae import VertebralLevels
+from napari_backfat.widgets.measurement_panel_regions import RegionTable
+from napari_backfat.widgets.measurement_panel_rows import Column, Table
 from tests.widgets.conftest import settle, wait_for
 
 if TYPE_CHECKING:
@@ -174,3 +177,31 @@ def test_slices_table_equals_the_masks_and_follows_the_brush(bench: Bench) -> No
     wanted = profile.csa_cm2([Muscle.ERECTOR_SPINAE_LEFT])[z]
     assert abs(float(line[column]) / wanted - 1) < 1e-5
     assert bench.counts_are_right()
+
+
+@pytest.mark.parametrize("sorted_by", [-1, 2])
+def test_only_cells_that_changed_are_drawn(qapp: object, sorted_by: int) -> None:
+    columns = (Column("Level"), Column("Volume", "ml", 1), Column("Fat", "ml", 1))
+    numbers = np.array([[np.nan, 5.0, 1.0], [np.nan, 3.0, 3.0], [np.nan, np.nan, 2.0]])
+    words, slices = [["L1"], ["L2"], ["L3"]], np.arange(3)
+    view = RegionTable()
+    view.set_table(Table(columns, words, numbers, slices))
+    view.sortByColumn(sorted_by, Qt.SortOrder.DescendingOrder)
+    model = view.model()
+    told: list[tuple[int, int, int, int]] = []
+    model.dataChanged.connect(
+        lambda a, b, *_: told.append((a.row(), a.column(), b.row(), b.column()))
+    )
+    view.set_table(Table(columns, words, numbers.copy(), slices))
+    assert told == []
+    more = numbers.copy()
+    more[1, 1] = 3.5
+    view.set_table(Table(columns, words, more, slices))
+    row = 1 if sorted_by < 0 else 0  # most fat stands first
+    assert told == [(row, 1, row, 1)]
+    assert model.index(row, 1).data() == "3.5"
+    other = more.copy()
+    other[0, 2] = 9.0  # another order where it is sorted: all of it
+    view.set_table(Table(columns, words, other, slices))
+    assert told[-1] == ((0, 2, 0, 2) if sorted_by < 0 else (0, 0, 2, 2))
+    view.deleteLater()
