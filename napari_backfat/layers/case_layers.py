@@ -12,6 +12,7 @@ from napari_backfat.layers.cursor import unbox_cursor
 from napari_backfat.layers.fat_values import FatValues
 from napari_backfat.layers.mask_binding import MaskBinding
 from napari_backfat.layers.plain import FILE_GRID
+from napari_backfat.layers.quiet_help import QuietHelp
 from napari_backfat.layers.scheduling import immediately
 from napari_backfat.layers.side_letters import SideLetters
 from napari_backfat.layers.windows import BODY_SHARE, windows_of
@@ -121,8 +122,13 @@ class CaseLayers:
         self._show_axial(scan.geometry.shape[0])
         self.binding = MaskBinding(masks, self.muscle, self.tissue, viewer.dims, schedule)
         unbox_cursor(viewer)
+        # As at a reading station, in the light theme too: there the side letters would be yellow
+        # on white, and a bright surround hides what is dark in the picture.
+        self._ground = viewer.canvas.background_color_override
+        viewer.canvas.background_color_override = "black"
         self.letters = SideLetters(viewer, scan.geometry)
         viewer.layers.selection.active = self.tissue
+        self._help = QuietHelp(viewer, schedule)
         self._schedule = schedule
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -206,6 +212,8 @@ class CaseLayers:
         """Stop following and take the layers and letters out of the viewer."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self.binding.disconnect()
+        self._help.remove()
+        self._viewer.canvas.background_color_override = self._ground
         self.letters.remove()
         for mask in (self.muscle, self.tissue):
             # napari 0.9 crashes when it draws the brush circle of a layer that is gone.

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from napari_backfat.edit.patch import Patch
 
 _NOTHING = (0.0, 0.0, 0.0, 0.0)
-_GAINED = (1.0, 0.88, 0.3, 0.75)
-_LOST = (1.0, 0.25, 0.35, 0.8)
-_RENAMED = (0.35, 0.75, 1.0, 0.8)
+# Strong: a rim one voxel wide has to be seen beside the outlines.
+_GAINED = (1.0, 0.9, 0.0, 0.9)
+_LOST = (1.0, 0.0, 0.3, 1.0)
+_RENAMED = (0.65, 1.0, 0.0, 1.0)
 
 
 class Preview:
     """Shows a patch over the masks as a layer of its own.
 
-    Yellow: becomes muscle; red: is taken away; blue: goes to another muscle.
+    Yellow: becomes muscle; red: is taken away; green: goes to another muscle.
 
     Parameters
     ----------
@@ -58,6 +59,7 @@ class Preview:
             kinds,
             name="Preview",
             colormap=DirectLabelColormap(color_dict=colors),
+            opacity=1.0,
             scale=spacing_mm,
             translate=[s.start * mm for s, mm in zip(patch.box, spacing_mm, strict=True)],
             units=("mm",) * 3,

@@ -170,7 +170,10 @@ class FileModel:
         self, features: Features | None, patient: Patient, refused: Notice | None
     ) -> tuple[ZScore, ZScore]:
         if features is None:
-            refused = refused or Notice("no-measurement", "Nothing has been measured yet.")
+            refused = refused or Notice(
+                "no-measurement",
+                "Nothing has been measured yet: run the AI, or draw the muscles.",
+            )
         if refused is None and features is not None:
             found = find_reference(self.references.sets, features, patient)
             if not isinstance(found, Notice) and patient.sex is not None:

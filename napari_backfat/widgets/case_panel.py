@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -11,6 +12,8 @@ from napari_backfat.widgets.theme_colors import themed
 
 if TYPE_CHECKING:
     from napari_backfat.model.volume import Scan
+
+_NOTES = 150  # letters, about three lines; all of it stands in the tooltip
 
 
 class CasePanel(QWidget):
@@ -103,12 +106,15 @@ class CasePanel(QWidget):
         )
         self.description.setToolTip("\n".join(v.source.path for v in scan.images))
         shown = "\n".join(scan.notes)
-        self.notes.setText(shown if len(shown) < 100 else shown[:97] + "…")
+        self.notes.setText(shorten(shown.replace("\n", " "), _NOTES, placeholder=" …"))
         self.notes.setToolTip(shown)
         self.notes.setVisible(bool(shown))
 
-    def set_saved(self, saved: bool, folder: str | None) -> None:
-        """Show on the button whether there is something to save, and where it goes."""
+    def set_saved(self, saved: bool, folder: str | None) -> str:
+        """Show on the button whether there is something to save, and where; returns it in words."""
         self.save.setText("Save" if saved else "Save ●")
         where = f"to {folder}" if folder else "to a folder to be chosen"
         self.save.setToolTip(f"Save the case {where} (Ctrl+Shift+S)")
+        if not saved:
+            return "not saved (Ctrl+Shift+S)"
+        return "saved" if folder else "nothing to save yet"

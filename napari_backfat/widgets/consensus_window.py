@@ -86,7 +86,10 @@ class ConsensusWindow(QDialog):
         note.setWordWrap(True)
         heads = [
             ("Muscle", "Click one to see the slice in which the readers differ most"),
-            ("Lowest Dice", "Overlap of the two readers who differ most: 1 is equal, 0 nothing"),
+            (
+                "Dice" if len(sources.readings) == 2 else "Lowest Dice",
+                "Overlap of the two readers who differ most: 1 is the same, 0 nothing in common",
+            ),
             *((f"{r.name} (ml)", f"Volume as {r.name} outlined it") for r in sources.readings),
             ("Now (ml)", "Volume of the present masks"),
             ("Taken from", "Whose outline this muscle follows now; choose another one here"),

@@ -249,7 +249,10 @@ class EditActions:
 
     def cancel(self) -> bool:
         """Refuse what is proposed; False if nothing is."""
-        return self._preview.clear() is not None
+        if self._preview.clear() is None:
+            return False
+        self.said.emit("Refused; nothing was changed.")
+        return True
 
     # ------------------------------------------------------------------ spread
 

@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COLUMNS = 7
+_BUTTON_PX = 22
 _SHORT = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 _ROWS = (
-    ("size", "fill_by", "line", "extent", "slab", "who", "ball"),
-    ("image", "window", "window_text", "strength", "kind", "amount", "first", "apply"),
+    ("size", "fill_by", "line", "extent", "slab", "who", "first", "ball"),
+    ("image", "window", "window_text", "strength", "kind", "amount", "apply"),
 )
 
 
@@ -153,9 +154,9 @@ class EditPanel(QWidget):
         self.amount.valueChanged.connect(self._on_amount)
         self.first = check_button(
             "Show first",
-            "Show in colours what this operation would do (yellow gained, red lost, blue to "
-            "another muscle) and wait: Enter or its key accepts, Esc refuses. Remembered for each "
-            "operation",
+            "Show in colours what this operation would do (yellow gained, red lost, green "
+            "to another muscle) and wait: Enter or its key accepts, Esc refuses. Remembered for "
+            "each operation",
         )
         self.first.clicked.connect(self._on_first)
         self.apply = QPushButton("Apply")
@@ -192,6 +193,8 @@ class EditPanel(QWidget):
             self.amount.setPrefix(prefix)
             self.amount.setSuffix(unit)
             self.amount.setToolTip(spec.tip)
+            # Qt does not count napari's buttons on both sides, and would cut "mm" off.
+            self.amount.setMinimumWidth(self.amount.sizeHint().width() + _BUTTON_PX)
             self.amount.setValue(self._amounts[self.name])
             self.amount.blockSignals(False)
         if self.name in self._extents:

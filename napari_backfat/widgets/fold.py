@@ -92,7 +92,8 @@ class Fold(QFrame):
 
     def tell(self, text: str, details: str = "") -> None:
         """Say something beside the title, to be read while it is folded; details on hovering."""
-        self.title.setText(f"{self.name}   {text}" if text else self.name)
+        more = "; there is a remark" if details else ""
+        self.title.setText(f"{self.name}   {text}{more}" if text else self.name)
         self.title.setToolTip("\n\n".join(t for t in (details, _tip(self.name)) if t))
 
     def _show(self, wanted: bool) -> None:

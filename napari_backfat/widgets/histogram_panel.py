@@ -63,7 +63,7 @@ class HistogramPanel(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # pyqtgrap
         self.setObjectName("histogram_panel")
         self.setBackground(GROUND)
         self.setToolTip(_TIP)
-        self.ci.layout.setContentsMargins(2, 2, 8, 2)
+        self.ci.layout.setContentsMargins(2, 2, 14, 2)
         self.ci.layout.setVerticalSpacing(0)
         self.title = self.ci.addLabel("", row=0, col=0, size="11px")
         self.title.setMaximumHeight(17)

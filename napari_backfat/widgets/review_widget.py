@@ -340,11 +340,8 @@ class ReviewWidget(QWidget):
 
     def _on_saved_flag(self, saved: bool) -> None:
         case = self.session.case
-        self.case_panel.set_saved(saved, case.folder if case else None)
-        kept = "saved" if case is not None and case.folder else "nothing to save yet"
-        said = kept if saved else "not saved (Ctrl+Shift+S)"
-        remark = self.case_panel.notes.toolTip()
-        self.page.groups["Case"].tell(f"{said}; a remark on the images" if remark else said, remark)
+        said = self.case_panel.set_saved(saved, case.folder if case else None)
+        self.page.groups["Case"].tell(said, self.case_panel.notes.toolTip())
         self.page.spare()
 
     # ------------------------------------------------------------------ Qt

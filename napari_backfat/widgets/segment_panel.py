@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_backfat.model.case import Case
+
+_REMARK = 52  # letters, one line; all remarks stand in the tooltip
 
 
 class SegmentPanel(QWidget):
@@ -134,14 +137,16 @@ class SegmentPanel(QWidget):
         about = case.ai.provenance
         flags = about.get("flags", [])
         text = (
-            f"{about.get('backend', 'AI')} on {about.get('device', 'unknown device')} in "
-            f"{about.get('seconds', 0):.0f} s, weights {str(about.get('weights_sha256'))[:10]}"
+            f"{about.get('backend', 'AI')}: {about.get('seconds', 0):.0f} s on "
+            f"{about.get('device', 'unknown device')}"
         )
+        weights = f"Weights (SHA-256): {about.get('weights_sha256')}"
         if flags:
             # That a muscle goes on beyond the last slice is no reason to doubt its outline.
             first = min(flags, key=lambda f: f["kind"] == "continues beyond the scan")["text"]
-            text += f"\n{len(flags)} remarks: {first[:42] + '…' if len(first) > 43 else first}"
-        self.set_result(text, "\n".join(f["text"] for f in flags))
+            number = "1 remark" if len(flags) == 1 else f"{len(flags)} remarks"
+            text += f"\n{number}: {shorten(first, _REMARK, placeholder=' …')}"
+        self.set_result(text, "\n".join([*(f["text"] for f in flags), weights]))
 
     def set_result(self, text: str, details: str) -> None:
         """Show what the AI delivered; the details go into the tooltip."""

@@ -123,7 +123,7 @@ class WorklistPanel(QWidget):
         self.note.setToolTip("Saved with your word on the case; others see it when all are done")
         self.prerun = PrerunBar(lambda: self.desk.review.segment_panel.wanted)
         self.consensus = ConsensusBar(self.desk.review)
-        self.status = QLabel("Open a worklist.")
+        self.status = QLabel("Open a worklist, or make one of a folder of scans: New list…")
         self.status.setWordWrap(True)
         top, buttons = QGridLayout(), QGridLayout()
         for grid in (top, buttons):

@@ -9,6 +9,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_backfat.layers.case_layers import CaseLayers
+from napari_backfat.layers.quiet_help import HELP
 from napari_backfat.model.anatomy import Muscle, TissueCode
 from napari_backfat.model.fat_map import FatMap, FatMapKind, apply_rule, threshold_code
 from napari_backfat.model.masks import Change, Masks
@@ -57,6 +58,27 @@ def setup() -> Setup:
 def test_layers_hold_the_masks_themselves(setup: Setup) -> None:
     assert setup.muscle.data is setup.masks.muscle
     assert setup.tissue.data is setup.masks.tissue
+
+
+def test_the_surround_is_black_while_a_case_is_open() -> None:
+    viewer = ViewerModel()
+    viewer.canvas.background_color_override = "white"
+    made = make_case((6, 40, 64))
+    masks = Masks(made.scan.geometry, fat_map_of(made.scan, None))
+    layers = CaseLayers(viewer, made.scan, masks)
+    assert viewer.canvas.background_color[:3].tolist() == [0, 0, 0]
+    layers.remove()
+    assert viewer.canvas.background_color[:3].tolist() == [1, 1, 1]
+
+
+def test_napari_names_no_keys_that_mean_something_else(setup: Setup) -> None:
+    for mode in ("paint", "erase", "pan_zoom"):
+        setup.muscle.mode = mode
+        setup.viewer.layers.selection.active = setup.tissue
+        setup.viewer.layers.selection.active = setup.muscle
+        assert setup.viewer.help == HELP
+    setup.layers.remove()
+    assert setup.viewer.help == ""
 
 
 def test_hand_paint_survives_every_threshold(setup: Setup) -> None:

@@ -125,7 +125,7 @@ def test_texts_of_a_full_estimate() -> None:
 def test_texts_of_an_empty_estimate_give_reasons() -> None:
     estimate = MODELS[DEFAULT_MODEL]().estimate(None, Patient())
     lines = describe.summary_lines(estimate)
-    assert lines[0] == "Nothing has been measured yet."
+    assert lines[0].startswith("Nothing has been measured yet: run the AI")
     assert "A probability needs at least the age and the sex." in lines
     assert any("Muscle fat: unknown" in line for line in lines)
 

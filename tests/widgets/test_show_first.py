@@ -70,6 +70,7 @@ def test_each_operation_can_be_shown_first(bench: Bench) -> None:
             assert np.array_equal(masks.muscle, before)
             bench.key(Qt.Key.Key_Escape)
             assert preview(bench) is None
+            assert "Refused" in panel.message.text()
             assert np.array_equal(masks.muscle, before)
             bench.viewer.dims.current_step = (2, 0, 0)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QPointF, QSettings, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDockWidget, QScrollArea
+from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QScrollArea
 
 from napari_backfat.widgets.opening import open_review_in
 from napari_backfat.widgets.plot_dock_sight import dock_of
@@ -91,8 +91,11 @@ def test_a_low_window_shows_what_matters_most(make_napari_viewer: Any, tmp_path:
     for label in (risk.odds, risk.probability):  # both numbers without scrolling
         bottom = label.mapTo(area.viewport(), label.rect().bottomLeft()).y()
         assert bottom <= area.viewport().height()
-    for label in (risk.warnings, risk.disclaimer):
-        assert label.height() >= label.heightForWidth(label.width()) - 2
+
+    def whole(label: QLabel) -> bool:
+        return label.height() >= label.heightForWidth(label.width()) - 2
+
+    wait_for(lambda: whole(risk.warnings) and whole(risk.disclaimer))
     review.session.accept_muscles(made.muscles)
     wait_for(lambda: "not saved" in case.title.text())
     QTest.mouseClick(view.title, Qt.MouseButton.LeftButton)
