@@ -14,7 +14,7 @@ from napari_backfat.io.dicom_pixels import decoded_frames
 from napari_backfat.io.dicom_stations import DIXON, station_plan
 from napari_backfat.io.manifest import sha256_of
 from napari_backfat.io.nifti import Loaded
-from napari_backfat.io.stations import gains_of, match_of, stitch
+from napari_backfat.io.station_blend import gains_of, match_of, stitch
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast, Source, Volume
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from napari_backfat.io.dicom_frame import Frame
     from napari_backfat.io.dicom_series import SeriesInfo
     from napari_backfat.io.dicom_stack import Stack
-    from napari_backfat.io.stations import Match, Plan
+    from napari_backfat.io.station_blend import Match
+    from napari_backfat.io.stations import Plan
 
 _LARGEST_INTENSITY = 1e30  # beyond it, sums of float32 intensities overflow
 MAX_RATIO = 400

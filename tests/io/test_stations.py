@@ -14,7 +14,8 @@ from napari_backfat.io.dicom import read_series
 from napari_backfat.io.dicom_series import SeriesInfo, SeriesNeeded, list_series
 from napari_backfat.io.scan import open_scan
 from napari_backfat.io.session import CaseFiles, open_case, save_case
-from napari_backfat.io.stations import plan_of, weights_of
+from napari_backfat.io.station_blend import weights_of
+from napari_backfat.io.stations import plan_of
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.geometry import FileGrid
 from napari_backfat.model.volume import Contrast
