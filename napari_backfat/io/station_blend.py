@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_backfat.io.stations import ON_GRID
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -66,10 +68,10 @@ def weights_of(plan: Plan) -> NDArray[np.float64]:
     for k in range(len(plan.order) - 1):
         end = plan.starts[k] + (plan.counts[k] - 1) * plan.steps[k]
         begin = plan.starts[k + 1]
-        if end >= begin - _ON_GRID:  # both ends of the ramp lie half a slice outside the overlap
+        if end >= begin - ON_GRID:  # both ends of the ramp lie half a slice outside the overlap
             rise = (places - begin + 0.5) / (end - begin + 1)
             rise = np.where(
-                places < begin - _ON_GRID, 0, np.where(places > end + _ON_GRID, 1, rise)
+                places < begin - ON_GRID, 0, np.where(places > end + ON_GRID, 1, rise)
             )
         else:
             rise = (places - end) / (begin - end)
@@ -118,7 +120,7 @@ def match_of(plan: Plan, stacks: Sequence[NDArray[np.float32]]) -> tuple[Match, 
     found = []
     for k in range(len(plan.order) - 1):
         end = plan.starts[k] + (plan.counts[k] - 1) * plan.steps[k]
-        places = np.arange(np.ceil(plan.starts[k + 1] - _ON_GRID), np.floor(end + _ON_GRID) + 1)
+        places = np.arange(np.ceil(plan.starts[k + 1] - ON_GRID), np.floor(end + ON_GRID) + 1)
         before, after = stacks[plan.order[k]], stacks[plan.order[k + 1]]
         limits = [_BRIGHT * float(np.percentile(s, 99)) for s in (before, after)]
         ratios: list[NDArray[np.float32]] = []
@@ -159,8 +161,8 @@ def _slice(plan: Plan, k: int, stack: NDArray[np.float32], place: int) -> NDArra
     """Return a slice of the k-th station at a slice of the result, interpolated if need be."""
     source = np.moveaxis(stack, plan.axis, 0)
     at = float(np.clip((place - plan.starts[k]) / plan.steps[k], 0, plan.counts[k] - 1))
-    low = round(at) if abs(at - round(at)) < _ON_GRID else int(np.floor(at))
-    share = 0.0 if abs(at - round(at)) < _ON_GRID else at - low
+    low = round(at) if abs(at - round(at)) < ON_GRID else int(np.floor(at))
+    share = 0.0 if abs(at - round(at)) < ON_GRID else at - low
     whole: NDArray[np.float32] = source[low]
     if share == 0:
         return whole

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SAME_DIRECTION = 1e-3
 _SAME_SPACING = 1e-3
 _SAME_PLACE = 0.1  # of a voxel, across the direction in which the table moves
-_ON_GRID = 0.02  # of a voxel, along it: headers round positions to 0.01 mm
+ON_GRID = 0.02  # of a voxel, along it: headers round positions to 0.01 mm
 _REPEAT = 0.5  # stacks that share more than this are repeats of one place, no stations
 _CONTIGUOUS = 1.1  # of the slice distance: no slice is missing in between
 
@@ -64,7 +64,7 @@ class Plan:
         """Whether all slices lie on the result's grid, so that none is interpolated."""
         starts = np.array(self.starts)
         return bool(
-            np.abs(starts - np.round(starts)).max() < _ON_GRID
+            np.abs(starts - np.round(starts)).max() < ON_GRID
             and np.abs(np.array(self.steps) - 1).max() < _SAME_SPACING
         )
 
@@ -111,7 +111,7 @@ def plan_of(grids: Sequence[FileGrid]) -> Plan | None:
                 "missing one."
             )
     finest = min(step)
-    total = int(np.floor((last[-1] - first[0]) / finest + _ON_GRID)) + 1
+    total = int(np.floor((last[-1] - first[0]) / finest + ON_GRID)) + 1
     shape = list(grids[order[0]].shape)
     shape[axis] = total
     if int(np.prod(shape, dtype=object)) > MAX_VOXELS:
