@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 
 from napari_backfat.io.manifest import read_manifest
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.review.consensus import MAJORITY, STAPLE, consensus_job
 from napari_backfat.worklist.entry import CONSENSUS, ReadingState
-from napari_backfat.worklist.readings import readings_of
+from napari_backfat.worklist.readings import readings_of, study
 from napari_backfat.worklist.store import note_event, stamp
 
 if TYPE_CHECKING:
     from napari_backfat.review.consensus import ConsensusMade
+    from napari_backfat.widgets.reliability_window import ReliabilityWindow
     from napari_backfat.widgets.review_widget import ReviewWidget
     from napari_backfat.worklist.entry import Entry
+    from napari_backfat.worklist.readings import ReaderStudy
     from napari_backfat.worklist.store import Worklist
 
 _METHODS = {
@@ -62,17 +64,26 @@ class ConsensusBar(QWidget):
             "Make one case of all readings of the selected case and open it for review; for cases "
             "with two or more readings that are all done"
         )
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
         self.by_muscle = QPushButton("By muscle…")
         self.by_muscle.setToolTip(
             "Choose for each muscle of the open case whose outline it takes: a reader's, or what "
             "majority or STAPLE makes (Shift+C)"
         )
-        row.addWidget(self.make, 1)
-        row.addWidget(self.method)
-        row.addWidget(self.by_muscle)
+        self.agreement = QPushButton("Agreement over cases…")
+        self.agreement.setToolTip(
+            "Intraclass correlation, bias and limits of agreement of the two readers who finished "
+            "most cases of the list together, for each muscle; needs three cases"
+        )
+        self.table: ReliabilityWindow | None = None
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.make, 0, 0)
+        grid.addWidget(self.method, 0, 1)
+        grid.addWidget(self.agreement, 1, 0)
+        grid.addWidget(self.by_muscle, 1, 1)
+        grid.setColumnStretch(0, 1)
         self.by_muscle.clicked.connect(self._review.looking.consensus.open)
+        self.agreement.clicked.connect(self.show_agreement)
         self.make.clicked.connect(self.run)
         self.select(None, None, "")
 
@@ -96,6 +107,7 @@ class ConsensusBar(QWidget):
             and entry is not None
             and len(readings_of(worklist, entry)) > 1
         )  # fmt: skip
+        self.agreement.setEnabled(worklist is not None and worklist.settings.readings > 1)
         self.make.setEnabled(ready)
         self.method.setEnabled(ready)
 
@@ -152,6 +164,19 @@ class ConsensusBar(QWidget):
         )
         self.changed.emit()
         self._review.desk.open_case(made.folder)
+
+    def show_agreement(self) -> None:
+        """Compare the two readers who share most cases over all of these, in the background."""
+        if self._worklist is None:
+            return
+        if not self._review.jobs.start("Comparing readers", study(self._worklist), self._on_study):
+            self.message.emit("Another job is running; wait for it or cancel it first.")
+
+    def _on_study(self, found: ReaderStudy) -> None:
+        from napari_backfat.widgets.reliability_window import ReliabilityWindow
+
+        self.table = ReliabilityWindow(found, self.window())
+        self.table.show()
 
     # ------------------------------------------------------------------ the word on it
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_backfat.export.collect import is_done
 from napari_backfat.io.session import open_case
@@ -19,6 +20,7 @@ from napari_backfat.review.session import ReviewSession, run_to_end
 from napari_backfat.worklist.claims import claim, finish
 from napari_backfat.worklist.consensus import majority, staple
 from napari_backfat.worklist.entry import CONSENSUS, ReadingState, State
+from napari_backfat.worklist.readings import study
 from napari_backfat.worklist.sources import add_cases, find_cases
 from napari_backfat.worklist.store import Settings, Worklist
 from tests.phantom import make_case
@@ -262,6 +264,67 @@ def test_each_muscle_takes_a_reader_or_a_rule(
     assert record["by_muscle"]["multifidus_left"] == "bert"
     assert set(record["by_muscle"].values()) <= {"anna", "bert"}  # anna: where both say the same
     assert record["method"] == "majority"
+
+
+def test_agreement_over_cases_is_shown_in_every_form(hands: Bench, tmp_path: Path) -> None:
+    worklist = Worklist.create(tmp_path / "list", Settings(readings=2))
+    made_cases = [
+        make_case((5, 40 + 4 * n, 64 + 4 * n), (4.0, 2.0, 2.0), noise=40.0, seed=n)
+        for n in range(4)
+    ]
+    for number, made_case in enumerate(made_cases):
+        folder = tmp_path / "scans" / f"p{number}"
+        folder.mkdir(parents=True)
+        write_pair(folder, made_case)
+    add_cases(worklist, find_cases(tmp_path / "scans")[0])
+    for entry, made_case in zip(worklist.entries(), made_cases, strict=True):
+        for reader in READERS[:2]:
+            held = claim(worklist, entry.id, reader)
+            session = ReviewSession()
+            session.accept_loaded(run_to_end(session.load_job(held.images)))
+            drawn = made_case.muscles.copy()
+            if reader == "bert":
+                drawn[0] = 0  # one slice less than anna, always
+            session.accept_muscles(drawn)
+            session.review = {"reader": reader}
+            session.save(held.folder)
+            finish(worklist, held, ReadingState.DONE)
+    hands.click_button(hands.review.case_panel.worklist)
+    made = hands.review.worklist
+    assert made is not None
+    bar = made.consensus
+    assert not bar.agreement.isEnabled()
+    made.reader.setText("dora")
+    made.open_worklist(str(worklist.folder))
+    wait_for(lambda: made.table.rowCount() == 4)
+    wait_for(bar.agreement.isEnabled)
+    hands.click_button(bar.agreement)
+    wait_for(lambda: bar.table is not None, 60)
+    window = bar.table
+    assert window is not None
+    expected = run_to_end(study(worklist))
+    assert window.table.rowCount() == len(expected.reliability) > 0
+    assert "anna and bert, 4 cases" in window.summary.text()
+
+    def shown() -> list[str]:
+        cells = (window.table.item(0, column) for column in (3, 4, 5))
+        return [cell.text() for cell in cells if cell is not None]
+
+    forms = expected.reliability[0].forms
+    for steps, (kind, form) in enumerate(forms.items()):
+        QTest.keyClick(window.form, Qt.Key.Key_Home)
+        for _ in range(steps):
+            QTest.keyClick(window.form, Qt.Key.Key_Down)
+        assert window.form.currentText().startswith(kind)
+        limits = f"{form.low:.3f} to {form.high:.3f}"
+        assert shown() == [f"{form.value:.3f}", limits, form.grade]
+    assert forms["ICC(3,1)"].value > forms["ICC(2,1)"].value  # the constant loss is forgiven
+    window.copy()
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    assert clipboard.text().splitlines()[0].split("\t")[3] == "ICC(3,k)"
+    window.close()
+    made.desk.close()
 
 
 def test_without_a_list_a_reading_is_asked_for(

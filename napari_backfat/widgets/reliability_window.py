@@ -1,0 +1,160 @@
+"""How far two readers agree over all cases of a list, as a table in a window of its own."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QComboBox,
+    QDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_backfat.worklist.icc import FORMS, RECOMMENDED
+
+if TYPE_CHECKING:
+    from napari_backfat.worklist.readings import ReaderStudy
+
+_MEASURES = {
+    "volume_ml": "Volume (ml)",
+    "fat_fraction": "Mean FF (%)",
+    "fat_share": "Fat share (%)",
+}
+_HEADS = (
+    ("Muscle", "One muscle and side, or all together"),
+    ("Measure", "Volume; mean fat fraction of the images; share of voxels called fat"),
+    ("Cases", "Cases in which both readers have this muscle"),
+    ("ICC", "Intraclass correlation of the chosen form; 1 is perfect"),
+    ("95 % interval", "Report it with the ICC; with few cases it is wide"),
+    ("In words", "What the interval says by Koo and Li (2016): poor below 0.5, moderate to 0.75, "
+                 "good to 0.9, excellent above"),
+    ("Bias", "Mean of second minus first reader, in the unit of the measure"),
+    ("Limits of agreement", "Between them lie about 95 % of the differences of two readers"),
+)  # fmt: skip
+_DASH = "\N{EM DASH}"
+
+
+class ReliabilityWindow(QDialog):
+    """One row for each muscle and measure.
+
+    Parameters
+    ----------
+    study : ReaderStudy
+        What was compared.
+    parent : QWidget, optional
+        The window stays above it and goes with it.
+    """
+
+    def __init__(self, study: ReaderStudy, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("reader_reliability")
+        self.setWindowTitle("Agreement of two readers over cases")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._study = study
+        self.form = QComboBox()
+        self.form.setToolTip("Which of the six forms of Shrout and Fleiss (1979) is shown")
+        for kind, about in FORMS.items():
+            advice = " (report this one)" if kind == RECOMMENDED else ""
+            self.form.addItem(f"{kind}: {about}{advice}", kind)
+        self.form.setCurrentIndex(list(FORMS).index(RECOMMENDED))
+        self.form.currentIndexChanged.connect(lambda _: self._fill())
+        self.table = QTableWidget(len(study.reliability), len(_HEADS))
+        self.table.setHorizontalHeaderLabels([head for head, _ in _HEADS])
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        for column, (_, tip) in enumerate(_HEADS):
+            item = self.table.horizontalHeaderItem(column)
+            if item is not None:
+                item.setToolTip(tip)
+        rows, header = self.table.verticalHeader(), self.table.horizontalHeader()
+        assert rows is not None
+        assert header is not None
+        rows.hide()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        self.summary = QLabel(_summary(study))
+        self.summary.setWordWrap(True)
+        copy = QPushButton("Copy table")
+        copy.setToolTip("Tab-separated, for a spreadsheet")
+        copy.clicked.connect(self.copy)
+        close = QPushButton("Close")
+        close.setToolTip("Close this window; nothing was changed")
+        close.clicked.connect(self.accept)
+        buttons = QHBoxLayout()
+        buttons.addWidget(copy)
+        buttons.addStretch(1)
+        buttons.addWidget(close)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.summary)
+        layout.addWidget(self.form)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(buttons)
+        self._fill()
+        self.resize(940, 480)
+
+    def _fill(self) -> None:
+        kind = str(self.form.currentData())
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        for number, row in enumerate(self._study.reliability):
+            form, change = row.forms[kind], row.difference
+            cells = (
+                row.muscle,
+                _MEASURES.get(row.measure, row.measure),
+                str(form.cases),
+                _number(form.value, 3),
+                _range(form.low, form.high, 3),
+                form.grade,
+                _number(change.mean, 2),
+                _range(change.low, change.high, 2),
+            )
+            for column, text in enumerate(cells):
+                item = QTableWidgetItem(text)
+                if column >= 2:
+                    item.setTextAlignment(right)
+                self.table.setItem(number, column, item)
+
+    def copy(self) -> None:
+        """Put the table into the clipboard, tab-separated with a line of heads."""
+        heads = [head for head, _ in _HEADS]
+        heads[3] = str(self.form.currentData())
+        lines = ["\t".join(heads)]
+        for row in range(self.table.rowCount()):
+            cells = (self.table.item(row, column) for column in range(self.table.columnCount()))
+            lines.append("\t".join("" if cell is None else cell.text() for cell in cells))
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        clipboard.setText("\n".join(lines))
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}" if math.isfinite(value) else _DASH
+
+
+def _range(low: float, high: float, decimals: int) -> str:
+    return f"{_number(low, decimals)} to {_number(high, decimals)}"
+
+
+def _summary(study: ReaderStudy) -> str:
+    """Say who was compared, on what, and how to read it."""
+    first, second = study.readers
+    text = f"{first} and {second}, {len(study.cases)} cases that both have finished"
+    if study.left_out:
+        text += f" ({len(study.left_out)} left out: {'; '.join(study.left_out)})"
+    if not study.reliability:
+        return f"{text}. An intraclass correlation needs at least 3."
+    few = min(row.recommended.cases for row in study.reliability) < 30
+    text += (
+        f". {RECOMMENDED} is the form to report: later a case is read once, by a reader like "
+        "these, and a constant difference between readers matters. Give it with its interval"
+    )
+    return text + (", which is wide with fewer than about 30 cases." if few else ".")
