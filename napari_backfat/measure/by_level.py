@@ -229,9 +229,11 @@ def measure_regions(
         held = columns[0][centre if centre.any() else weights > 0]
         largest = held.max(axis=0) if len(held) else np.zeros(len(targets))
         sums = np.tensordot(weights, columns, (0, 1))  # (quantity, targets)
-        slices = float(weights.sum())
+        slices, share = float(weights.sum()), region.coverage(depth)
         measures += [
-            _measure(region, target, sums[:, n], float(largest[n]), slices, profile, geometry)
+            _measure(
+                region, share, target, sums[:, n], float(largest[n]), slices, profile, geometry
+            )
             for n, target in enumerate(targets)
         ]
     return tuple(measures)
@@ -239,6 +241,7 @@ def measure_regions(
 
 def _measure(
     region: Region,
+    coverage: float,
     target: Target,
     sums: NDArray[np.float64],
     largest: float,
@@ -253,7 +256,7 @@ def _measure(
     return RegionMeasure(
         region=region,
         target=target,
-        coverage=region.coverage(geometry.shape[0]),
+        coverage=coverage,
         height_mm=slices * geometry.spacing_mm[0],
         volume_ml=voxels * ml,
         lean_ml=lean * ml,

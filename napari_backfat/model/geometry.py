@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,18 +56,18 @@ class Geometry:
         object.__setattr__(self, "affine", affine)
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
 
-    @property
+    @cached_property  # asked for at every brush event, for each row of a table
     def spacing_mm(self) -> tuple[float, float, float]:
         """Voxel size along (Z, Y, X) in millimetres."""
         z, y, x = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(z), float(y), float(x)
 
-    @property
+    @cached_property
     def voxel_ml(self) -> float:
         """Volume of one voxel in millilitres (the determinant, so sheared grids are right too)."""
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000.0)
 
-    @property
+    @cached_property
     def voxel_area_cm2(self) -> float:
         """Area of one voxel in the (Y, X) plane, in square centimetres."""
         return float(np.linalg.norm(np.cross(self.affine[:3, 1], self.affine[:3, 2])) / 100.0)

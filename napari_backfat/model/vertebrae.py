@@ -6,6 +6,7 @@ import itertools
 import math
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +44,7 @@ class LevelSource(Enum):
     LOCALISER = "sagittal localiser"
 
 
+@lru_cache
 def chain(t13: bool = False, l6: bool = False) -> tuple[str, ...]:
     """Return the vertebrae of one person from head to foot."""
     left_out = {name for name, there in (("T13", t13), ("L6", l6)) if not there}
