@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,8 @@ class Note:
         Flat voxel indices, rising, and state codes before and after; parts do not overlap.
     future : Future or None
         The record being made in a thread.
+    filed_s : float
+        When it was filed, by the monotonic clock.
     """
 
     entry: Entry
@@ -61,6 +64,7 @@ class Note:
     waiting: set[int] = field(default_factory=set)
     changes: Changes = field(default_factory=list)
     future: Future[Record | None] | None = None
+    filed_s: float = field(default_factory=time.monotonic)
 
     @property
     def size(self) -> int:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from napari_backfat.model.masks import Masks
     from napari_backfat.review.journal_note import Note
 
+LONGEST_WAIT_S = 1.0
+"""A change waits no longer in turns: a busy machine may stop the window, work may not be lost."""
+
 
 class NoteQueue:
     """Compares slices and makes records, at once or a little at a time.
@@ -72,7 +75,8 @@ class NoteQueue:
         Parameters
         ----------
         budget_s : float
-            Seconds after which no further slice is compared; one slice is always done.
+            Seconds after which no further slice is compared; one slice is always done. A note
+            that has waited for `LONGEST_WAIT_S` is recorded whatever it takes.
 
         Returns
         -------
@@ -84,6 +88,9 @@ class NoteQueue:
         BackfatError
             If a record cannot be made. It is kept and tried again by the next call.
         """
+        if self._notes and time.monotonic() - self._notes[0].filed_s > LONGEST_WAIT_S:
+            self.finish()
+            return True
         end = time.perf_counter() + budget_s
         for note in self._notes:
             while note.waiting:

@@ -34,7 +34,7 @@ from napari_backfat.model.journal import (
     unpack_volume,
 )
 from napari_backfat.model.masks import Author, Masks
-from napari_backfat.review import journal_note
+from napari_backfat.review import journal_note, journal_queue
 from napari_backfat.review.edits import Edits, Extent
 from napari_backfat.review.journal import READER_VARIABLE, CaseJournal, default_reader
 from napari_backfat.review.session import ReviewSession, run_to_end
@@ -266,6 +266,25 @@ def _turns_until_done(journal: CaseJournal) -> None:
 
 def _no_memory(*_: object) -> None:
     raise MemoryError("no memory")
+
+
+def test_a_change_does_not_wait_for_ever_on_a_busy_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case, journal = made()
+    journal.in_turns = lambda: None
+    told: list[str] = []
+    journal.sink = lambda record: told.append(record.entry.tool)
+    monkeypatch.setattr(journal_queue, "LONGEST_WAIT_S", 60.0)
+    do(case, journal, "ai", 1)
+    journal.finish()
+    do(case, journal, "threshold", 17)
+    assert not journal.work_some(0.0)  # a slice of many
+    assert told == ["AI segmentation"]
+    monkeypatch.setattr(journal_queue, "LONGEST_WAIT_S", 0.0)
+    assert journal.work_some(0.0)
+    assert told == ["AI segmentation", "fat threshold"]
+    assert_replays(case, journal.records)
 
 
 def test_records_are_made_while_the_window_goes_on() -> None:
