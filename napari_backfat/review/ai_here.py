@@ -45,7 +45,8 @@ def corrected_slices(case: Case) -> NDArray[np.bool_]:
 
     Those of the undo history since the masks were made, except for operations on many slices at
     once, which are no person's word on each of them. After reopening a case there is no history:
-    then the slices whose muscles differ from the AI's.
+    then the slices that were learnt from, where the record says so, else those whose muscles
+    differ from the AI's.
     """
     depth, height, width = case.masks.geometry.shape
     found = np.zeros(depth, bool)
@@ -55,7 +56,9 @@ def corrected_slices(case: Case) -> NDArray[np.bool_]:
             return found
         if step.label not in _NO_WORD_ON_A_SLICE and step.index.size:
             found[np.unique(step.index // (height * width))] = True
-    if not steps and case.ai is not None:
+    if case.adapted:
+        found[[z for z in case.adapted[-1].get("corrected_slices", ()) if z < depth]] = True
+    elif not steps and case.ai is not None:
         found |= (case.ai.muscle != case.masks.muscle).any(axis=(1, 2))
     return found
 

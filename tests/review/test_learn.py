@@ -114,6 +114,7 @@ def test_one_step_that_is_recorded_saved_replayed_and_taken_back(
     again = ReviewSession()
     opened = again.accept_loaded(run_to_end(again.open_case_job(tmp_path / "case")))
     assert opened.adapted == (record,)
+    assert np.flatnonzero(corrected_slices(opened)).tolist() == list(KEYS)
     again.accept_muscles(made.muscles)
     assert opened.adapted == ()  # masks from elsewhere
     opened.masks.undo()

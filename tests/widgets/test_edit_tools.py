@@ -12,14 +12,10 @@ from qtpy.QtWidgets import QApplication
 
 from napari_backfat.layers.tool_options import Tool
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
-from napari_backfat.review.session import Segmented
-from napari_backfat.segment.backend import Segmentation
 from napari_backfat.widgets.tool_table import TOOLS
 from tests.widgets.conftest import settle, wait_for
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.widgets.conftest import Bench
 
 _CTRL = Qt.KeyboardModifier.ControlModifier
@@ -275,34 +271,6 @@ def test_actions_by_keys(bench: Bench) -> None:
     bench.key(Qt.Key.Key_D)
     bench.key(Qt.Key.Key_Equal)
     assert "Choose the muscle first" in panel.message.text()
-
-
-def test_ai_here_replaces_the_slab_only(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    masks, session = bench.case.masks, bench.review.session
-    made = bench.made.muscles
-    depth = made.shape[0]
-
-    def job(*_: Any, **__: Any) -> Any:
-        """Stand in for the network, whose own tests are elsewhere."""
-        found = Segmentation(
-            made, "made", "0" * 64, "cpu", (), 0.0, np.zeros(depth, np.float32)
-        )  # fmt: skip
-        return Segmented(found, masks.fat_map, masks.threshold)
-        yield
-
-    monkeypatch.setattr(session, "segment_job", job)
-    masks.muscle[...] = np.roll(made, 3, axis=1)
-    masks.sync()
-    masks.finish_step("muscle map from file")
-    before = masks.muscle.copy()
-    bench.viewer.dims.current_step = (1, 0, 0)
-    bench.key(Qt.Key.Key_4)
-    bench.review.brush_panel.edit.slab.setValue(8.0)
-    with _Step(bench, "AI here"):
-        bench.key(Qt.Key.Key_Y)
-        wait_for(lambda: masks.history.undo_label == "AI here")
-    assert np.array_equal(masks.muscle[:3], made[:3])
-    assert np.array_equal(masks.muscle[3:], before[3:])
 
 
 def test_corrections_spread_with_a_preview(bench: Bench) -> None:
