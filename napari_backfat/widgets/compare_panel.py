@@ -96,7 +96,7 @@ class ComparePanel(QWidget):
         self.choice.clear()
         if present is None:
             self.choice.addItem("nothing")
-        self.choice.addItems([*names, _OTHER, _CONSENSUS])
+        self.choice.addItems([*names, _CONSENSUS, _OTHER])
         self._present = present if present is not None else "nothing"
         self.choice.setCurrentText(self._present)
         self.choice.blockSignals(False)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.anatomy import Muscle
     from napari_backfat.review.by_muscle import Sources, Tally
 
-_ALL = "All muscles"
+_ALL, _DASH = "All muscles", "\N{EM DASH}"
 _RULES = {
     MAJORITY: "What most readers say at each voxel; with two readers, what both say",
     STAPLE: "Weighs readers by how reliable they seem; three or more make it better founded",
@@ -156,8 +156,9 @@ class ConsensusWindow(QDialog):
             index = muscle - 1 if muscle is not None else slice(None)
             dice = float(sources.dice[row])
             volumes = [float(v[index].sum()) * self._voxel_ml for v in sources.voxels]
-            cells = [_name(muscle), "\N{EM DASH}" if math.isnan(dice) else f"{dice:.3f}"]
-            cells += [f"{ml:.1f}" for ml in volumes[: len(sources.readings)]]
+            nobody = math.isnan(dice)
+            cells = [_name(muscle), _DASH if nobody else f"{dice:.3f}"]
+            cells += [_DASH if nobody else f"{ml:.1f}" for ml in volumes[: len(sources.readings)]]
             for column, text in enumerate([*cells, ""]):
                 item = QTableWidgetItem(text)
                 if column:
@@ -173,6 +174,8 @@ class ConsensusWindow(QDialog):
             assert item is not None
             item.setText(f"{float(voxels) * self._voxel_ml:.1f}")
             same, nearest, apart = self._tally.followed(muscle)
+            # Where no reader has the muscle and nobody drew it since, there is nothing to choose.
+            choice.setEnabled(bool(voxels > 0) or not math.isnan(self._tally.sources.dice[row]))
             choice.blockSignals(True)
             extra = choice.itemData(choice.count() - 1) == "mixed"
             if extra:

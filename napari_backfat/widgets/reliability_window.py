@@ -137,7 +137,8 @@ class ReliabilityWindow(QDialog):
 
 
 def _number(value: float, decimals: int) -> str:
-    return f"{value:.{decimals}f}" if math.isfinite(value) else _DASH
+    # Adding 0.0 turns a rounded -0.0 into 0.0.
+    return f"{round(value, decimals) + 0.0:.{decimals}f}" if math.isfinite(value) else _DASH
 
 
 def _range(low: float, high: float, decimals: int) -> str:
