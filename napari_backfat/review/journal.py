@@ -246,7 +246,11 @@ class CaseJournal:
         if index.size > 1 and not (np.diff(index) > 0).all():
             order = np.argsort(index)
             index, new = index[order], new[order]
-        # Slices of this step were compared for every note before it when the step changed them.
+        # Slices of this step were compared for every note before it when the step changed them,
+        # but for paint that nobody announced and that the end of a change in turns has found: it is
+        # listed with that change.
+        plane = self._codes.shape[1] * self._codes.shape[2]
+        self._notes.compare(np.unique(index // plane).tolist())
         differs = self._codes.ravel()[index] != new
         index, new = index[differs], new[differs]
         note = self._note(operation, step.label)

@@ -12,7 +12,7 @@ import numpy as np
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -113,11 +113,15 @@ class NoteQueue:
         while self._notes:
             self._take()
 
-    def _before_change(self, first: int, last: int) -> None:
+    def compare(self, slices: Iterable[int]) -> None:
+        """Compare slices for every note that still waits for them, now."""
         for note in self._notes:
-            for z in range(first, last + 1) if note.waiting else ():
+            for z in slices if note.waiting else ():
                 if z in note.waiting:
                     self._compare(note, z)
+
+    def _before_change(self, first: int, last: int) -> None:
+        self.compare(range(first, last + 1))
         self.dirty[first : last + 1] = True
 
     def _compare(self, note: Note, z: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from napari_backfat.io.journal import (
@@ -175,6 +175,7 @@ TURNS = (
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(TURNS), st.integers(0, 10_000)), max_size=20))
+@example([("slider in turns", 0), ("undo in turns", 0), ("paint", 2)])
 def test_any_work_in_turns_replays_to_the_same_masks(work: list[tuple[str, int]]) -> None:
     """However far the journal is behind when the next thing happens."""
     case, journal = made()
