@@ -75,8 +75,9 @@ class NoteQueue:
         Parameters
         ----------
         budget_s : float
-            Seconds after which no further slice is compared; one slice is always done. A note
-            that has waited for `LONGEST_WAIT_S` is recorded whatever it takes.
+            Seconds after which no further slice is compared; one slice is always done. For a note
+            that has waited for `LONGEST_WAIT_S` all are compared, whatever it takes; its bytes
+            are made in the thread all the same, which is no slower there.
 
         Returns
         -------
@@ -88,10 +89,8 @@ class NoteQueue:
         BackfatError
             If a record cannot be made. It is kept and tried again by the next call.
         """
-        if self._notes and time.monotonic() - self._notes[0].filed_s > LONGEST_WAIT_S:
-            self.finish()
-            return True
-        end = time.perf_counter() + budget_s
+        overdue = self._notes and time.monotonic() - self._notes[0].filed_s > LONGEST_WAIT_S
+        end = float("inf") if overdue else time.perf_counter() + budget_s
         for note in self._notes:
             while note.waiting:
                 self._compare(note, min(note.waiting))
