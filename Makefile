@@ -16,7 +16,7 @@ TEST_ENV := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 export PYTHONDONTWRITEBYTECODE :=
 VIRTUAL := scripts/with-display --virtual
 
-.PHONY: help manual run test lint types imports test-core test-gui test-oldest bench train cross-check trust format clean clean-venv
+.PHONY: help manual run test lint types imports test-core test-gui test-oldest bench train trust format clean clean-venv
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,13 +69,9 @@ bench: .venv/.ready ## measure; writes out/bench.json and prints the table
 train: .venv/.ready ## make the network's weights again from the seed
 	@nice $(PY) -m napari_backfat.train all
 
-cross-check: .venv/.ready ## train the twin that has not seen one of the persons; only for measuring
-	@nice $(PY) -m napari_backfat.train all --config napari_backfat/train/cross_check.toml \
-		--run runs/cross-check --folder runs/cross-check/weights --name "backfat-net cross-check"
-
 trust: .venv/.ready ## measure how far the weights can be trusted; writes docs/ai-trust.md and docs/worst-cases.md
-	@nice $(PY) -m benchmarks.trust --cross-check runs/cross-check/weights
-	@nice $(PY) -m napari_backfat.train worst --cross-check runs/cross-check/weights
+	@nice $(PY) -m benchmarks.trust
+	@nice $(PY) -m napari_backfat.train worst
 
 manual: .venv/.ready ## take the pictures of docs/manual and docs/screens.md anew from the running program
 	@$(VIRTUAL) $(PY) -m scripts.manual

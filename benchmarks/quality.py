@@ -5,9 +5,7 @@ held-out label map, clean and damaged in nine ways, fits the quality estimate on
 persons, measures it on the other half and on the real case, writes
 ``napari_backfat/weights/quality.json`` (which the program reads) and prints the tables of
 ``docs/ai-trust.md``. To be run again after every training: the estimate belongs to the weights.
-``--check`` measures the estimate in place without fitting or writing. The outlines on the held-out
-map are those of the twin that has not seen it (``--cross-check FOLDER``, train/cross_check.py);
-without one there are phantom persons only.
+``--check`` measures the estimate in place without fitting or writing.
 """
 
 from __future__ import annotations
@@ -39,7 +37,7 @@ from napari_backfat.segment.quality import (
 )
 from napari_backfat.segment.torch_backend import TorchBackend
 from napari_backfat.segment.weights import BUNDLED, find_weights
-from napari_backfat.train.cross_check import open_cross_check
+from napari_backfat.train.config import load_config
 from napari_backfat.train.damage import DAMAGES
 from napari_backfat.train.evaluate import run
 from napari_backfat.train.real_slices import EXPERT
@@ -51,7 +49,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from napari_backfat.segment.backend import Segmentation
-    from napari_backfat.train.cross_check import CrossCheck
 
 REAL = "real case"
 BAD = 0.8  # Dice below which an outline should be flagged
@@ -111,13 +108,11 @@ def rows_of(trial: Trial, made: Segmentation) -> tuple[list[Row], list[SliceRow]
     return rows, slices, missed
 
 
-def makers(
-    persons: int, maps: int, held_out: tuple[str, ...]
-) -> Iterator[tuple[str, Callable[[], Trial]]]:
+def makers(persons: int, maps: int) -> Iterator[tuple[str, Callable[[], Trial]]]:
     """Yield the trials of a study: every person clean and with four damages in turn."""
     kinds = [k for k in DAMAGES if k != "clean"]
-    root = shared_data_folder()
-    held_out = held_out if (root / "label_maps").is_dir() else ()
+    config, root = load_config(), shared_data_folder()
+    held_out = config.maps_held_out if (root / "label_maps").is_dir() else ()
     for i in range(persons):
         seed = 20001 + i
         for k in ("clean", *(kinds[(4 * i + j) % len(kinds)] for j in range(4))):
@@ -200,21 +195,14 @@ def judged(rows: list[Row], expected: np.ndarray, threshold: float) -> dict[str,
 
 
 def collect(
-    trials: Iterator[Trial],
-    backend: TorchBackend,
-    twin: CrossCheck | None = None,
-    until: float = math.inf,
+    trials: Iterator[Trial], backend: TorchBackend, until: float = math.inf
 ) -> tuple[list[Row], list[SliceRow], int]:
-    """Run the pipeline over trials, no further one after this `time.monotonic`.
-
-    Held-out maps are for the twin.
-    """
+    """Run the pipeline over trials, no further one after this `time.monotonic`."""
     rows: list[Row] = []
     slices: list[SliceRow] = []
     missed = 0
     for trial in trials:
-        used = twin.backend if twin is not None and trial.person.startswith("map") else backend
-        more, of_slices, absent = rows_of(trial, run(used, trial.scan))
+        more, of_slices, absent = rows_of(trial, run(backend, trial.scan))
         rows, slices, missed = rows + more, slices + of_slices, missed + absent
         if time.monotonic() > until:
             break
@@ -281,7 +269,6 @@ def main(arguments: list[str], console: Console | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=120.0, help="no new trial after these")
     parser.add_argument("--check", action="store_true", help="measure only, write nothing")
     parser.add_argument("--rows", type=Path, default=Path("out/quality-rows.json"))
-    parser.add_argument("--cross-check", type=Path, help="weights of the twin")
     parser.add_argument("--reuse", action="store_true", help="read the rows of the last run")
     options = parser.parse_args(arguments)
     console = console or Console(width=160, soft_wrap=True)
@@ -296,14 +283,12 @@ def main(arguments: list[str], console: Console | None = None) -> int:
             console.print("these rows belong to other weights")
             return 2
     else:
-        twin = open_cross_check(options.cross_check)
-        held_out = () if twin is None else twin.config.maps_held_out
-        every = list(makers(options.persons, options.maps, held_out))
+        every = list(makers(options.persons, options.maps))
         rng = np.random.default_rng(0)  # mixed, so that a study that was cut short is a fair one
         order = [every[i] for i in rng.permutation(len(every))]
         made = (make() for _, make in track(order, "trials", console=console))
         until = time.monotonic() + 60 * options.minutes
-        rows, slices, missed = collect(made, backend, twin, until)
+        rows, slices, missed = collect(made, backend, until)
         _keep(options.rows, weights.sha256, missed, rows, slices, [])
         real, _, _ = collect(real_trials(), backend)
         _keep(options.rows, weights.sha256, missed, rows, slices, real)

@@ -51,11 +51,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("names", nargs="*", help="quality, negatives, orientations; all if none")
     parser.add_argument("--persons", default="36", help="phantom persons of the quality study")
     parser.add_argument("--maps", default="14", help="deformed label maps of the quality study")
-    parser.add_argument("--cross-check", help="weights of the twin, for the held-out label map")
     options = parser.parse_args(arguments)
     study = ["--persons", options.persons, "--maps", options.maps]
-    if options.cross_check:
-        study += ["--cross-check", options.cross_check]
     runs: dict[str, Callable[[Console], int]] = {
         "quality": lambda console: quality.main(study, console),
         "negatives": negatives.main,

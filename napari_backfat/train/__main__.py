@@ -18,12 +18,7 @@ ConfigOption = Annotated[Path, typer.Option(help="TOML file with every setting o
 RunOption = Annotated[Path, typer.Option("--run", help="Folder for pool, checkpoints and curves.")]
 DeviceOption = Annotated[str, typer.Option(help="torch device, for example cpu or cuda.")]
 ThreadsOption = Annotated[int, typer.Option(help="torch threads; 0 leaves torch's own choice.")]
-CrossCheckOption = Annotated[
-    Path | None,
-    typer.Option("--cross-check", help="Weights of the twin that has not seen the held-out map."),
-]
-NameOption = Annotated[str, typer.Option(help="Name and version.")]
-NAME = "backfat-net 1.3"
+NAME = "backfat-net 1.2"
 
 
 @app.command()
@@ -63,7 +58,7 @@ def export_weights(
     config: ConfigOption = DEFAULT_CONFIG,
     run: RunOption = Path("runs"),
     folder: Annotated[Path, typer.Option(help="Where the weights go.")] = BUNDLED,
-    name: NameOption = NAME,
+    name: Annotated[str, typer.Option(help="Name and version.")] = NAME,
 ) -> None:
     """Write the averaged weights and their manifest."""
     from napari_backfat.train.export import export
@@ -78,12 +73,10 @@ def evaluate(
     folder: Annotated[Path, typer.Option(help="Weights folder.")] = BUNDLED,
     device: DeviceOption = "cpu",
     phantoms: Annotated[int, typer.Option(help="Number of phantom persons.")] = 4,
-    cross_check: CrossCheckOption = None,
 ) -> None:
-    """Measure the weights on real scans and new phantoms, and a twin on the held-out label map."""
+    """Measure the weights on real scans, on the held-out label map and on new phantoms."""
     from napari_backfat.segment.torch_backend import TorchBackend
     from napari_backfat.train.card import evaluation_page
-    from napari_backfat.train.cross_check import CrossCheck, open_cross_check
     from napari_backfat.train.evaluate import (
         evaluate_phantoms,
         evaluate_real_dixon,
@@ -104,14 +97,7 @@ def evaluate(
         results["slices"] = [s + 1 for s in measured]
         results["real_dixon_held"] = evaluate_real_dixon(backend, root, device, measured)
     results["totalseg_mr"] = evaluate_totalseg_mr(backend, root, device)
-    twin = (
-        CrossCheck(backend, settings) if settings.maps_held_out else open_cross_check(cross_check)
-    )
-    if twin is not None:
-        results["held_out"] = evaluate_held_out(twin.backend, twin.config, root, device=device)
-        results["held_out_by"] = twin.backend.name
-        if twin.backend is not backend and not twin.config.fine.real:
-            results["real_dixon_unseen"] = evaluate_real_dixon(twin.backend, root, device)
+    results["held_out"] = evaluate_held_out(backend, settings, root, device=device)
     results["phantoms"] = evaluate_phantoms(backend, tuple(range(9001, 9001 + phantoms)), device)
     run.mkdir(parents=True, exist_ok=True)
     write_report(results, run / "evaluation.json")
@@ -123,23 +109,22 @@ def evaluate(
 
 @app.command()
 def worst(
+    config: ConfigOption = DEFAULT_CONFIG,
     folder: Annotated[Path, typer.Option(help="Weights folder.")] = BUNDLED,
     page: Annotated[Path, typer.Option(help="Page to write.")] = Path("docs/worst-cases.md"),
     device: DeviceOption = "cpu",
     phantoms: Annotated[int, typer.Option(help="Number of phantom persons.")] = 30,
     maps: Annotated[int, typer.Option(help="Deformations of the held-out label map.")] = 20,
-    cross_check: CrossCheckOption = None,
 ) -> None:
     """Write the page of the ten worst cases with pictures."""
     from napari_backfat.segment.torch_backend import TorchBackend
-    from napari_backfat.train.cross_check import open_cross_check
     from napari_backfat.train.worst import write_worst
 
     ten = write_worst(
         TorchBackend(folder),
+        load_config(config),
         data_root(),
         page,
-        twin=open_cross_check(cross_check),
         phantoms=phantoms,
         maps=maps,
         device=device,
@@ -154,13 +139,12 @@ def everything(
     folder: Annotated[Path, typer.Option(help="Where the weights go.")] = BUNDLED,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = 0,
-    name: NameOption = NAME,
 ) -> None:
     """Do everything: pool, both networks, export, evaluation. Resumes where it was stopped."""
     pool(config, run)
     for stage in ("coarse", "fine"):
         fit(stage, config, run, device, threads)
-    export_weights(config, run, folder, name)
+    export_weights(config, run, folder)
     evaluate(config, run, folder, device)
 
 

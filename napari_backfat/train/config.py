@@ -44,27 +44,7 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides the weights, beside the code.
-
-    Attributes
-    ----------
-    seed : int
-        Of everything random.
-    pool_lumbar, pool_phantom, pool_trunk, pool_negative : int
-        Slices of each kind to train on.
-    held_out : int
-        Slices of the held-out maps, if there are any; half as many of held-out phantoms.
-    fine, coarse : StageConfig
-        The two networks.
-    workers : int
-        Processes that make batches; each costs a core and changes nothing in the result.
-    maps, maps_held_out : tuple of str
-        Label maps to train on, and those that are only measured.
-    blend : float
-        Chance that the shapes of a map's slice are mixed with another map's.
-    real_case : str
-        Stem of the real, expert-labelled case.
-    """
+    """Everything that decides the weights, beside the code."""
 
     seed: int
     pool_lumbar: int
@@ -77,7 +57,6 @@ class TrainConfig:
     workers: int = 2
     maps: tuple[str, ...] = field(default_factory=tuple)
     maps_held_out: tuple[str, ...] = field(default_factory=tuple)
-    blend: float = 0.0
     real_case: str = ""
 
 
@@ -104,6 +83,8 @@ def load_config(path: Path = DEFAULT_CONFIG) -> TrainConfig:
     raw["fine"], raw["coarse"] = _stage(raw["fine"]), _stage(raw["coarse"])
     for key in ("maps", "maps_held_out"):
         raw[key] = tuple(raw.get(key, ()))
+    if raw["held_out"] and not raw["maps_held_out"]:
+        raise BackfatError(f"{path} wants held-out slices but names no map in maps_held_out.")
     both = set(raw["maps"]) & set(raw["maps_held_out"])
     if both:
         raise BackfatError(f"{path} trains on maps that it holds out: {', '.join(sorted(both))}.")

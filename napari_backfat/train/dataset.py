@@ -9,7 +9,6 @@ import torch
 from torch.utils.data import Dataset
 
 from napari_backfat.segment.network import N_LABELS
-from napari_backfat.train.blend import multifidus_share
 from napari_backfat.train.corrected_batches import CorrectedBatches
 from napari_backfat.train.pool import Pool, open_pool
 from napari_backfat.train.sampling import PatchPlan, make_batch
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 STAGES = ("coarse", "fine")
 _SHARES = {
     "coarse": {"lumbar": 0.50, "phantom": 0.20, "trunk": 0.12, "negative": 0.18},
-    "fine": {"lumbar": 0.63, "phantom": 0.28, "trunk": 0.06, "negative": 0.03},
+    "fine": {"lumbar": 0.56, "phantom": 0.35, "trunk": 0.06, "negative": 0.03},
 }
 
 
@@ -115,6 +114,7 @@ def _level_weights(pool: Pool) -> NDArray[np.float64]:
     """
     share = np.empty(len(pool))
     for i, classes in enumerate(pool.classes):
-        share[i] = multifidus_share(classes[::4, ::4])
+        counts = np.bincount(classes[::4, ::4].ravel(), minlength=5)
+        share[i] = counts[1:3].sum() / max(1, counts[1:5].sum())
     weights = np.select([share < 0.17, share < 0.27], [0.5, 1.0], 1.7)
     return np.asarray(weights / weights.sum(), dtype=np.float64)

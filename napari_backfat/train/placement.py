@@ -7,25 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_backfat.train.blend import blended_slice
 from napari_backfat.train.canvas import SHAPE
 from napari_backfat.train.fields import displacement
 from napari_backfat.train.tissues import MIRROR, TissueClass
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from napari_backfat.train.sources import SliceStack
 
 
-def place_muscles(
-    rng: np.random.Generator,
-    stack: SliceStack,
-    others: Sequence[SliceStack] = (),
-    blend: float = 0.0,
-) -> NDArray[np.uint8]:
+def place_muscles(rng: np.random.Generator, stack: SliceStack) -> NDArray[np.uint8]:
     """Draw one slice of a map, deform it strongly and put it on the canvas.
 
     Parameters
@@ -34,20 +26,13 @@ def place_muscles(
         Source of randomness.
     stack : SliceStack
         Real anatomy.
-    others : sequence of SliceStack
-        Maps whose shapes may be mixed in.
-    blend : float
-        Chance that they are, 0 to 1.
 
     Returns
     -------
     ndarray, shape SHAPE, uint8
         Muscle labels (and other or unknown muscle) on the 1 mm canvas.
     """
-    if blend and rng.random() < blend:
-        labels = blended_slice(rng, stack, others)
-    else:
-        labels = stack.labels[int(rng.integers(stack.labels.shape[0]))]
+    labels = stack.labels[int(rng.integers(stack.labels.shape[0]))]
     if rng.random() < 0.5:
         labels = MIRROR[labels[:, ::-1]]
     back = (labels >= 1) & (labels <= 4)

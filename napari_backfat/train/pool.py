@@ -58,29 +58,16 @@ def counts(config: TrainConfig) -> dict[str, int]:
         config.pool_phantom,
         config.pool_trunk,
         config.pool_negative,
-        config.held_out if config.maps_held_out else 0,
+        config.held_out,
         config.held_out // 2,
     )
     return {k: -(-n // _CHUNK) * _CHUNK for k, n in zip(KINDS, wanted, strict=True)}
 
 
 def make_chunk(
-    root: Path, maps: tuple[str, ...], seed: int, kind: str, chunk: int, blend: float = 0.0
+    root: Path, maps: tuple[str, ...], seed: int, kind: str, chunk: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Make one chunk of slices; the same arguments give the same slices.
-
-    Parameters
-    ----------
-    root : Path
-        Data folder.
-    maps : tuple of str
-        Label maps of the kinds "lumbar" and "held_out".
-    seed, chunk : int
-        Of the training, and number of the chunk.
-    kind : str
-        One of KINDS.
-    blend : float
-        Chance that a slice of a map is mixed with one of another map.
 
     Returns
     -------
@@ -98,9 +85,7 @@ def make_chunk(
     else:
         stacks = [load_muscle_map(root, name) for name in maps]
         slices = [
-            build_slice(
-                rng, place_muscles(rng, stacks[int(rng.integers(len(stacks)))], stacks, blend)
-            )
+            build_slice(rng, place_muscles(rng, stacks[int(rng.integers(len(stacks)))]))
             for _ in range(_CHUNK)
         ]
     fat_rng = np.random.default_rng([seed, KINDS.index(kind), chunk, 1])
@@ -138,10 +123,8 @@ def build_pool(config: TrainConfig, root: Path, folder: Path) -> None:
 
 def _work(job: tuple[TrainConfig, Path, Path, str, int]) -> tuple[str, int]:
     config, root, folder, kind, chunk = job
-    if kind == "held_out":
-        made = make_chunk(root, config.maps_held_out, config.seed, kind, chunk)
-    else:
-        made = make_chunk(root, config.maps, config.seed, kind, chunk, config.blend)
+    maps = config.maps_held_out if kind == "held_out" else config.maps
+    made = make_chunk(root, maps, config.seed, kind, chunk)
     for name, array in zip(("classes", "fraction"), made, strict=True):
         store = np.lib.format.open_memmap(folder / f"{kind}_{name}.npy", "r+")
         store[chunk * _CHUNK : (chunk + 1) * _CHUNK] = array

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.anatomy import Muscle
     from napari_backfat.segment.backend import Segmentation
     from napari_backfat.segment.torch_backend import TorchBackend
-    from napari_backfat.train.cross_check import CrossCheck
+    from napari_backfat.train.config import TrainConfig
     from napari_backfat.train.trials import Trial
 
 logger = logging.getLogger(__name__)
@@ -68,31 +68,23 @@ def judge(trial: Trial, backend: TorchBackend, device: str = "cpu") -> Case:
     return Case(trial, made, dice or {MUSCLES[0]: 1.0})
 
 
-def _cases(
-    damages: tuple[str, ...],
-    phantoms: int,
-    maps: int,
-    backend: TorchBackend,
-    twin: CrossCheck | None,
-    root: Path | None,
-    device: str,
-) -> Iterator[Case]:
+def _trials(
+    damages: tuple[str, ...], phantoms: int, maps: int, config: TrainConfig, root: Path | None
+) -> Iterator[Trial]:
     for damage in damages:
         for i in range(phantoms):
-            yield judge(phantom_trial(_PHANTOMS + i, damage), backend, device)
-        if twin is None or root is None:
-            continue
-        for i in range(maps):
-            trial = map_trial(root, twin.config.maps_held_out, _MAPS + i, damage)
-            yield judge(trial, twin.backend, device)
+            yield phantom_trial(_PHANTOMS + i, damage)
+        for i in range(maps if root is not None else 0):
+            assert root is not None
+            yield map_trial(root, config.maps_held_out, _MAPS + i, damage)
 
 
 def write_worst(
     backend: TorchBackend,
+    config: TrainConfig,
     root: Path | None,
     page: Path,
     *,
-    twin: CrossCheck | None = None,
     phantoms: int = 30,
     maps: int = 20,
     per_damage: int = 2,
@@ -104,15 +96,14 @@ def write_worst(
     ----------
     backend : TorchBackend
         What is measured.
+    config : TrainConfig
+        Names the held-out maps.
     root : Path or None
         Data folder; without it there are phantoms only.
     page : Path
         Markdown file; pictures go to ``images/worst-NN.png`` beside it. They show phantom persons
         only; of the label map and of the real case, which are not this project's to pass on,
         there are numbers.
-    twin : CrossCheck, optional
-        The network that is measured on deformations of the held-out label map; without it they
-        are left out.
     phantoms, maps : int
         Undamaged persons of each kind.
     per_damage : int
@@ -126,9 +117,9 @@ def write_worst(
         The ten worst phantom persons, the worst first.
     """
     cases = []
-    for case in _cases(("clean",), phantoms, maps, backend, twin, root, device):
-        cases.append(case)
-        logger.info("%s: %.3f", case.trial.name, case.mean)
+    for trial in _trials(("clean",), phantoms, maps, config, root):
+        cases.append(judge(trial, backend, device))
+        logger.info("%s: %.3f", trial.name, cases[-1].mean)
     cases.sort(key=lambda c: c.mean)
     ten = [c for c in cases if c.trial.person.startswith("phantom")][:10]
     of_maps = [c for c in cases if c not in ten and c.trial.person.startswith("map")][:10]
@@ -139,22 +130,24 @@ def write_worst(
     for i, case in enumerate(ten, start=1):
         draw_case(case, images / f"worst-{i:02d}.png")
     lines = [*_head(backend, cases), *_table(ten, pictures=True)]
-    if of_maps and twin is not None:
+    if of_maps:
         lines += [
             "## Deformations of the held-out label map",
-            f"Measured with {twin.backend.name}, which was trained by the same recipe without this "
-            "map. Without pictures: the map is not this project's to pass on.",
+            "Without pictures: the map is not this project's to pass on.",
             *_table(of_maps, pictures=False),
         ]
     harmed: list[Case] = []
     for damage in (d for d in DAMAGES if d != "clean"):
-        of_this = _cases((damage,), per_damage, per_damage, backend, twin, root, device)
+        of_this = [
+            judge(t, backend, device)
+            for t in _trials((damage,), per_damage, per_damage, config, root)
+        ]
         harmed.append(min(of_this, key=lambda c: c.mean))
         logger.info("%s: worst %.3f", damage, harmed[-1].mean)
     lines += [
         "## Damaged images",
-        f"The worst of {per_damage * (1 if twin is None else 2)} persons for each kind of damage "
-        "of `train/damage.py`, which goes beyond what a usable scan shows.",
+        f"The worst of {2 * per_damage} persons for each kind of damage of `train/damage.py`, "
+        "which goes beyond what a usable scan shows.",
         *_table(harmed, pictures=False),
     ]
     if root is not None and (root / "real_dixon").is_dir():
@@ -170,9 +163,8 @@ def _head(backend: TorchBackend, cases: list[Case]) -> list[str]:
     return [
         "# The ten worst cases",
         f"Written by `python -m napari_backfat.train worst` for {backend.name}. {len(cases)} "
-        "synthetic scans that the measured network did not train on (phantom persons with their "
-        "own seeds and random scanner settings, and, where there is a second table, deformations "
-        "of the held-out label map under random sequences) have a "
+        "synthetic scans that no training saw (phantom persons with their own seeds and random "
+        "scanner settings; deformations of the held-out label map under random sequences) have a "
         f"median mean Dice of {middle:.3f}; {len(bad)} of them lie under 0.8, and the program "
         f"warned about {said} of these. First the ten phantom persons with the lowest.",
         "In the pictures: left the image, in the middle the truth, right what the network drew, "
