@@ -70,9 +70,7 @@ def weights_of(plan: Plan) -> NDArray[np.float64]:
         begin = plan.starts[k + 1]
         if end >= begin - ON_GRID:  # both ends of the ramp lie half a slice outside the overlap
             rise = (places - begin + 0.5) / (end - begin + 1)
-            rise = np.where(
-                places < begin - ON_GRID, 0, np.where(places > end + ON_GRID, 1, rise)
-            )
+            rise = np.where(places < begin - ON_GRID, 0, np.where(places > end + ON_GRID, 1, rise))
         else:
             rise = (places - end) / (begin - end)
         rise = np.clip(rise, 0, 1)
