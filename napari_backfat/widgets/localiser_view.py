@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QApplication, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
 from napari_backfat.model.vertebrae import LevelSource, VertebralLevels
 from napari_backfat.widgets.plot_style import FAINT, GROUND, HERE, TEXT, PlotField, plain_plot
@@ -177,7 +177,7 @@ class LocaliserView(QWidget):
 
     def _press(self, x: float, y: float) -> None:
         z = self.slice_under(x, y)
-        if QApplication.keyboardModifiers() & Qt.KeyboardModifier.ShiftModifier:
+        if self.field.with_shift:
             self.add(z)
             return
         discs = self._levels.discs if self._levels is not None else ()

@@ -82,6 +82,11 @@ class PlotField(pg.ViewBox):  # type: ignore[misc]  # pyqtgraph has no types
         moves; and its release.
     wheeled(int)
         Steps of the wheel; positive is away from the person.
+
+    Attributes
+    ----------
+    with_shift : bool
+        Whether Shift was held when the left button last went down.
     """
 
     pressed = Signal(float, float)
@@ -92,6 +97,7 @@ class PlotField(pg.ViewBox):  # type: ignore[misc]  # pyqtgraph has no types
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(enableMenu=False, enableMouse=False, defaultPadding=0.0, **kwargs)
         self.setBorder(pg.mkPen(FAINT))
+        self.with_shift = False
 
     def mousePressEvent(self, event: Any) -> None:
         """Pick the point under the left button."""
@@ -99,6 +105,7 @@ class PlotField(pg.ViewBox):  # type: ignore[misc]  # pyqtgraph has no types
             event.ignore()
             return
         event.accept()
+        self.with_shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         point = self.mapToView(event.pos())
         self.pressed.emit(float(point.x()), float(point.y()))
         self._pick(event)
