@@ -58,7 +58,7 @@ class ContributionChart(ClickPicture):
     def _paint(self, painter: QPainter) -> None:
         text = self.palette().text().color()
         wide = self._row >= 18
-        label_width = min(300 if wide else 170, self.width() * 0.5)
+        label_width = min(300, self.width() * 0.5) if wide else min(195, self.width() * 0.63)
         ends = [e for r in self.rows if r.interval for e in (r.interval.low, r.interval.high)]
         reach = max([abs(r.log_odds) for r in self.rows] + (ends if wide else []) + [0.5])
         reach = max(reach, -min(ends, default=0.0)) if wide else reach
