@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_backfat.model.anatomy import Muscle
-from napari_backfat.segment.network import IGNORE, N_LABELS
+from napari_backfat.segment.network import IGNORE, MIRROR
 from napari_backfat.segment.partial_loss import partial_loss
 from napari_backfat.segment.preprocess import normalise_batch
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-_MIRROR = np.arange(256)
-_MIRROR[:N_LABELS] = [int(Muscle(m).mirrored) for m in range(N_LABELS)]
 _USUAL_PIXELS = 160 * 192  # of a window; larger ones come in smaller batches
 
 
@@ -152,5 +149,5 @@ def _draw(
     flipped = torch.from_numpy(rng.random(count) < 0.5)
     if bool(flipped.any()):
         x[flipped] = x[flipped].flip(-1)
-        y[flipped] = torch.from_numpy(_MIRROR)[y[flipped].flip(-1)]
+        y[flipped] = torch.from_numpy(MIRROR.astype(np.int64))[y[flipped].flip(-1)]
     return normalise_batch(x), y

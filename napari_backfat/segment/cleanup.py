@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_backfat.model.anatomy import MUSCLES, N_MUSCLE_CODES, Muscle
+from napari_backfat.model.anatomy import MUSCLES
+from napari_backfat.segment.network import MIRROR
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_MIRROR = np.array([int(Muscle(m).mirrored) for m in range(N_MUSCLE_CODES)], dtype=np.uint8)
 
 
 def clean(muscle: NDArray[np.uint8], spacing_mm: tuple[float, float, float]) -> NDArray[np.uint8]:
@@ -118,7 +117,7 @@ def fix_sides(
         side = direction[0] * spacing_mm[1] * (rows - middle[z, 0])
         side = side + direction[1] * spacing_mm[2] * (columns - middle[z, 1])
         wrong = (left & (side < -tolerance_mm)) | (right & (side > tolerance_mm))
-        plane[wrong] = _MIRROR[plane[wrong]]
+        plane[wrong] = MIRROR[plane[wrong]]
     return out
 
 

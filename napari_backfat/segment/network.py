@@ -5,11 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from napari_backfat.model.anatomy import N_MUSCLE_CODES, Muscle
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import nn
 
 N_LABELS = 9
 IGNORE = 255  # in label maps to learn from: nothing is known here
+MIRROR: NDArray[np.uint8] = np.arange(256, dtype=np.uint8)
+"""Label of the other side, for every label; values that are no muscle stay."""
+MIRROR[:N_MUSCLE_CODES] = [int(Muscle(m).mirrored) for m in range(N_MUSCLE_CODES)]
+MIRROR.setflags(write=False)
 N_CHANNELS = 2
 FOLD = 2  # pixels per side folded into channels: full-resolution layers cost most on a CPU
 

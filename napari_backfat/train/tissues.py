@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_backfat.model.anatomy import Muscle
 from napari_backfat.segment import network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-IGNORE = network.IGNORE
+IGNORE, MIRROR = network.IGNORE, network.MIRROR
 
 
 class TissueClass(IntEnum):
@@ -95,10 +94,6 @@ FAT_CLASSES = (
     int(TissueClass.VISCERAL_FAT),
     int(TissueClass.DEEP_FAT),
 )
-
-MIRROR: NDArray[np.uint8] = np.arange(256, dtype=np.uint8)
-MIRROR[1:9] = [int(Muscle(m).mirrored) for m in range(1, 9)]
-MIRROR.setflags(write=False)
 
 
 def label_of_class() -> NDArray[np.uint8]:

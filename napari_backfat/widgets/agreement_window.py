@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QFont
 from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QApplication,
     QDialog,
     QHBoxLayout,
     QHeaderView,
@@ -21,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_backfat.separate.recipe import FAT_FRACTION
+from napari_backfat.widgets.plain_table import copy_cells, set_heads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,15 +61,7 @@ class AgreementWindow(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._results = list(results)
         self.table = QTableWidget(0, len(_HEADS))
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setHorizontalHeaderLabels([head for head, _ in _HEADS])
-        for column, (_, tip) in enumerate(_HEADS):
-            item = self.table.horizontalHeaderItem(column)
-            if item is not None and tip:
-                item.setToolTip(tip)
-        rows = self.table.verticalHeader()
-        assert rows is not None
-        rows.hide()
+        set_heads(self.table, _HEADS)
         self.each = QPushButton("Show each muscle")
         self.each.setToolTip("One line for each muscle and method, instead of all together")
         self.each.setCheckable(True)
@@ -122,13 +113,7 @@ class AgreementWindow(QDialog):
 
     def copy(self) -> None:
         """Put the table into the clipboard, tab-separated with a line of heads."""
-        lines = ["\t".join(head for head, _ in _HEADS)]
-        for row in range(self.table.rowCount()):
-            cells = (self.table.item(row, column) for column in range(self.table.columnCount()))
-            lines.append("\t".join("" if cell is None else cell.text() for cell in cells))
-        clipboard = QApplication.clipboard()
-        assert clipboard is not None
-        clipboard.setText("\n".join(lines))
+        copy_cells(self.table, [head for head, _ in _HEADS])
 
 
 def _cells(result: MethodResult, row: AgreementRow | None) -> list[str]:

@@ -17,6 +17,7 @@ from napari_backfat.review.by_muscle import (
 )
 from napari_backfat.review.edits import Reach
 from napari_backfat.review.take import take_muscle
+from napari_backfat.widgets.axial_slice import show_axial_slice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -217,7 +218,4 @@ class ConsensusDesk(QObject):
 
     def _go(self, muscle: Muscle | None, z: int) -> None:
         if z >= 0:
-            dims = self._viewer.dims
-            step = list(dims.current_step)
-            step[-3] = z
-            dims.current_step = tuple(step)
+            show_axial_slice(self._viewer, z)

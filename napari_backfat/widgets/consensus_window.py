@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_backfat.model.anatomy import MUSCLES
 from napari_backfat.review.by_muscle import MAJORITY, STAPLE
+from napari_backfat.widgets.plain_table import set_heads
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QWheelEvent
@@ -97,20 +98,13 @@ class ConsensusWindow(QDialog):
         self._wanted: dict[int, str] = {}
         self.rows: tuple[Muscle | None, ...] = (*MUSCLES, None)
         self.table = QTableWidget(len(self.rows), len(heads))
-        self.table.setHorizontalHeaderLabels([head for head, _ in heads])
-        for column, (_, tip) in enumerate(heads):
-            item = self.table.horizontalHeaderItem(column)
-            if item is not None:
-                item.setToolTip(tip)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        set_heads(self.table, heads)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.choices = [self._choice(row, sources) for row in range(len(self.rows))]
         self._fill(sources)
-        rows, header = self.table.verticalHeader(), self.table.horizontalHeader()
-        assert rows is not None
+        header = self.table.horizontalHeader()
         assert header is not None
-        rows.hide()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(len(heads) - 1, QHeaderView.ResizeMode.Stretch)
         self.table.cellClicked.connect(self._on_cell)

@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QListWidget, QPushButton, QVBoxLayout, QWidget
 
 from napari_backfat.review.exchange import accept_exchange, exchange_job, swap_job
+from napari_backfat.widgets.axial_slice import show_axial_slice
 from napari_backfat.widgets.role_question import ask_for_roles
 
 if TYPE_CHECKING:
@@ -151,10 +152,8 @@ class DixonDesk(QWidget):
         self._viewer.add_layer(self._shown)
         self._shown.editable = False
         self._viewer.layers.selection.active = active
-        step = list(self._viewer.dims.current_step)
         z = alarm.box[0]
-        step[-3] = (z.start + z.stop - 1) // 2
-        self._viewer.dims.current_step = tuple(step)
+        show_axial_slice(self._viewer, (z.start + z.stop - 1) // 2)
 
     def exchange_here(self) -> None:
         """Exchange water and fat in the region of the chosen alarm."""

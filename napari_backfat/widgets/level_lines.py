@@ -13,6 +13,7 @@ from napari_backfat.layers.level_lines import LevelLines
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.vertebrae import VertebralLevels
 from napari_backfat.review.levels import propose_levels_job
+from napari_backfat.widgets.axial_slice import show_axial_slice
 from napari_backfat.widgets.levels_panel_lines import KEY
 
 if TYPE_CHECKING:
@@ -150,9 +151,7 @@ class SpineControl(QObject):
 
     def show_slice(self, index: int) -> None:
         """Show an axial slice, working index Z."""
-        step = list(self._viewer.dims.current_step)
-        step[-3] = index
-        self._viewer.dims.current_step = tuple(step)
+        show_axial_slice(self._viewer, index)
 
     # ------------------------------------------------------------------ lines
 

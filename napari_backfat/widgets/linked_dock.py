@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, QTimer
-from qtpy.QtWidgets import QDockWidget, QMainWindow
+from qtpy.QtWidgets import QDockWidget
 
 from napari_backfat.widgets.linked_views import LinkedViews
 from napari_backfat.widgets.memory import recall_flag, remember
-from napari_backfat.widgets.plot_dock_sight import can_be_seen, dock_of
+from napari_backfat.widgets.plot_dock_sight import can_be_seen, dock_of, main_window_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,8 +124,8 @@ class LinkedDock(QObject):
         self._viewer.window.add_dock_widget(self.views, name=_TITLE, area="left", tabify=False)
         dock = self._dock = dock_of(self.views)
         assert dock is not None  # napari has just put them into one
-        window = dock.parent()
-        if isinstance(window, QMainWindow):
+        window = main_window_of(dock)
+        if window is not None:
             for other in window.findChildren(QDockWidget):
                 if other.windowTitle() == _BESIDE and other.isVisible():
                     window.tabifyDockWidget(other, dock)

@@ -8,7 +8,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow
 
-from napari_backfat.widgets.plot_dock_sight import dock_of
+from napari_backfat.widgets.plot_dock_sight import dock_of, main_window_of
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -69,9 +69,7 @@ class LowWindow(QObject):
             away.show()
 
     def _window(self) -> QMainWindow | None:
-        dock = dock_of(self._panel)
-        window = dock.parent() if dock is not None else None
-        return window if isinstance(window, QMainWindow) else None
+        return main_window_of(dock_of(self._panel))
 
     def _fit(self) -> None:
         window = self._window()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer
-from qtpy.QtWidgets import QDockWidget, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,12 @@ def dock_of(widget: QWidget) -> QDockWidget | None:
     while parent is not None and not isinstance(parent, QDockWidget):
         parent = parent.parent()
     return parent
+
+
+def main_window_of(dock: QDockWidget | None) -> QMainWindow | None:
+    """Return the main window that a dock belongs to; None without a dock or window."""
+    window = dock.parent() if dock is not None else None
+    return window if isinstance(window, QMainWindow) else None
 
 
 class Sight(QObject):

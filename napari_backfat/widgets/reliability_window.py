@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QApplication,
     QComboBox,
     QDialog,
     QHBoxLayout,
@@ -21,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_backfat.widgets.plain_table import copy_cells, set_heads
 from napari_backfat.worklist.icc import FORMS, RECOMMENDED
 
 if TYPE_CHECKING:
@@ -70,16 +69,9 @@ class ReliabilityWindow(QDialog):
         self.form.setCurrentIndex(list(FORMS).index(RECOMMENDED))
         self.form.currentIndexChanged.connect(lambda _: self._fill())
         self.table = QTableWidget(len(study.reliability), len(_HEADS))
-        self.table.setHorizontalHeaderLabels([head for head, _ in _HEADS])
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        for column, (_, tip) in enumerate(_HEADS):
-            item = self.table.horizontalHeaderItem(column)
-            if item is not None:
-                item.setToolTip(tip)
-        rows, header = self.table.verticalHeader(), self.table.horizontalHeader()
-        assert rows is not None
+        set_heads(self.table, _HEADS)
+        header = self.table.horizontalHeader()
         assert header is not None
-        rows.hide()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
         self.summary = QLabel(_summary(study))
@@ -127,13 +119,7 @@ class ReliabilityWindow(QDialog):
         """Put the table into the clipboard, tab-separated with a line of heads."""
         heads = [head for head, _ in _HEADS]
         heads[3] = str(self.form.currentData())
-        lines = ["\t".join(heads)]
-        for row in range(self.table.rowCount()):
-            cells = (self.table.item(row, column) for column in range(self.table.columnCount()))
-            lines.append("\t".join("" if cell is None else cell.text() for cell in cells))
-        clipboard = QApplication.clipboard()
-        assert clipboard is not None
-        clipboard.setText("\n".join(lines))
+        copy_cells(self.table, heads)
 
 
 def _number(value: float, decimals: int) -> str:

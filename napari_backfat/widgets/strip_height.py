@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QMainWindow, QTabBar
 
-from napari_backfat.widgets.plot_dock_sight import dock_of
+from napari_backfat.widgets.plot_dock_sight import dock_of, main_window_of
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QDockWidget, QWidget
@@ -69,8 +69,8 @@ class StripHeight(QObject):
     def _place(self) -> tuple[QMainWindow | None, QDockWidget | None]:
         """Look for them each time: a reference would keep the window from being deleted."""
         dock = dock_of(self._panel)
-        window = dock.parent() if dock is not None else None
-        return (window, dock) if isinstance(window, QMainWindow) else (None, None)
+        window = main_window_of(dock)
+        return (window, dock) if window is not None else (None, None)
 
     def _fit(self) -> None:
         window, dock = self._place()

@@ -1,0 +1,44 @@
+"""What the tables of the small windows have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QAbstractItemView, QApplication
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qtpy.QtWidgets import QTableWidget
+
+
+def set_heads(table: QTableWidget, heads: Sequence[tuple[str, str]]) -> None:
+    """Give a table that is only read its heads with their tips, and no row numbers.
+
+    Parameters
+    ----------
+    table : QTableWidget
+        With as many columns as there are heads.
+    heads : sequence of (str, str)
+        Text and tip.
+    """
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setHorizontalHeaderLabels([head for head, _ in heads])
+    for column, (_, tip) in enumerate(heads):
+        item = table.horizontalHeaderItem(column)
+        if item is not None:
+            item.setToolTip(tip)
+    rows = table.verticalHeader()
+    assert rows is not None
+    rows.hide()
+
+
+def copy_cells(table: QTableWidget, heads: Sequence[str]) -> None:
+    """Put the cells into the clipboard as shown, tab-separated with a line of heads."""
+    lines = ["\t".join(heads)]
+    for row in range(table.rowCount()):
+        cells = (table.item(row, column) for column in range(table.columnCount()))
+        lines.append("\t".join("" if cell is None else cell.text() for cell in cells))
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    clipboard.setText("\n".join(lines))
