@@ -92,6 +92,28 @@ class Ledger:
         self._add(new.astype(np.intp), fat_codes, z, z + 1, 1)
         self._add(old.astype(np.intp), fat_codes, z, z + 1, -1)
 
+    def shift_in_slice(
+        self, z: int, old: NDArray[np.uint8], step: int, fat_codes: NDArray[np.uint16]
+    ) -> None:
+        """Move voxels of one slice, all from their cell `old` to the cell ``old + step``.
+
+        One count does for both cells, which halves the time of `move_in_slice`.
+        """
+        known = fat_codes != UNDEFINED
+        all_known = bool(known.all())
+        counts = np.bincount(old, minlength=_CELLS)
+        some, codes = (old, fat_codes) if all_known else (old[known], fat_codes[known])
+        defined = counts if all_known else np.bincount(some, minlength=_CELLS)
+        sums = np.bincount(some, weights=codes, minlength=_CELLS).astype(np.int64)
+        # Lean and fat of a muscle lie side by side.
+        kept, taken = (slice(1, None), slice(-1)) if step > 0 else (slice(-1), slice(1, None))
+        for table, moved in (
+            (self.counts, counts), (self.defined, defined), (self.fat_sum, sums)
+        ):  # fmt: skip
+            cells = table[z].ravel()
+            cells -= moved
+            cells[kept] += moved[taken]
+
     def count_slice(self, z: int, joint: NDArray[np.uint8], fat_codes: NDArray[np.uint16]) -> None:
         """Add a whole slice (any shape) of joint codes; for a full recount."""
         self._add(joint.ravel().astype(np.intp), fat_codes.ravel(), z, z + 1, 1)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_backfat.model.row_spans import RowSpans
+
 Box = tuple[slice, slice, slice]
 _CHUNK_VOXELS = 500_000
 
@@ -88,9 +90,17 @@ def all_differences(
     muscle: NDArray[np.uint8],
     tissue: NDArray[np.uint8],
     shadow: NDArray[np.uint8],
+    spans: RowSpans,
 ) -> NDArray[np.int64]:
-    """Return what `differences` finds in several boxes, one after the other."""
-    found = [differences(box, muscle, tissue, shadow) for box in boxes]
+    """Return what `differences` finds in several boxes, one after the other.
+
+    `spans` are those of the shadow; where they say that nothing differs nobody looks closer.
+    """
+    found = [
+        differences(box, muscle, tissue, shadow)
+        for box in boxes
+        if spans.differ(box, muscle, tissue)
+    ]
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 

@@ -130,8 +130,9 @@ class Masks(MaskState):
         if threshold == self._threshold:
             return None
         self.history.record_threshold(self._threshold, threshold)
+        former = self._fat_map, self._fat_from
         self._threshold, self._fat_from = threshold, code
-        return self._announce(self._rederive())
+        return self._announce(self._rederive(former))
 
     def set_method(
         self,
@@ -172,12 +173,12 @@ class Masks(MaskState):
 
     def _adopt(self, fat_map: FatMap, threshold: float) -> int:
         """Take another rule into the open step; returns how many voxels it changed."""
-        former, code = self._fat_map, threshold_code(threshold)
+        former, code = (self._fat_map, self._fat_from), threshold_code(threshold)
         self._take_map(fat_map)
-        self.history.record_fat_map(former, fat_map)
+        self.history.record_fat_map(former[0], fat_map)
         self.history.record_threshold(self._threshold, threshold)
         self._threshold, self._fat_from = threshold, code
-        return self._rederive()
+        return self._rederive(former)
 
     def replace(
         self,
@@ -281,6 +282,7 @@ class Masks(MaskState):
 
     def _travel(self, step: Step, codes: NDArray[np.uint8], end: int) -> Change | None:
         """Go to one end of a step, 0 before it and 1 after it."""
+        former = self._fat_map, self._fat_from
         if step.threshold is not None:
             self._threshold = step.threshold[end]
             self._fat_from = threshold_code(self._threshold)
@@ -288,7 +290,7 @@ class Masks(MaskState):
             self._take_map(step.fat_map[end])
         self.edits += 1
         if step.derived:
-            voxels = self._rederive(travelling=True)
+            voxels = self._rederive(former, travelling=True)
         else:
             flat, outside = step.index.astype(np.int64), codes < N_TISSUE_CODES
             held = np.where(outside, np.uint8(0), codes)

@@ -13,6 +13,7 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.fat_map import SCALE, UNDEFINED, FatMap, FatMapKind
 from napari_backfat.model.geometry import Geometry
 from napari_backfat.model.ledger import Ledger
+from napari_backfat.model.mask_scan import ruled_in_slice
 from napari_backfat.model.masks import Author, Change, Masks
 
 if TYPE_CHECKING:
@@ -53,6 +54,25 @@ def numbers_are_right(masks: Masks) -> bool:
         codes, waiting = codes.copy(), list(masks._sweep.waiting)
         codes[waiting] = masks._sweep.former.codes[waiting]
     return masks._ledger.equals(Ledger.of(muscle, tissue, codes))
+
+
+def follows_the_rule(masks: Masks) -> bool:
+    """Whether a look at every voxel finds none that its slice's rule would change.
+
+    A move of the threshold looks only between both borders and relies on this.
+    """
+    if masks._foreign:
+        return True
+    sweep = masks._sweep
+    for z in range(SHAPE[0]):
+        fat, cut = masks.fat_map, masks._fat_from
+        if sweep is not None:
+            cut = int(sweep.cuts[z])
+            if sweep.former is not None and z in sweep.waiting:
+                fat = sweep.former
+        if ruled_in_slice(masks._shadow, fat.decision, cut, z) is not None:
+            return False
+    return True
 
 
 def same(one: Masks, other: Masks) -> None:
@@ -194,10 +214,12 @@ def test_turns_and_one_go_stay_twins_through_any_work(seed: int) -> None:
     for _ in range(60):
         work[int(twins.rng.integers(len(work)))]()
         assert numbers_are_right(twins.turns)
+        assert all(follows_the_rule(masks) for masks in twins.both)
     same(*twins.both)
     while twins.turns.begin_undo():  # all the way back and forth
         twins.plain.undo()
         twins.some_turns()
+        assert follows_the_rule(twins.turns)
         same(*twins.both)
     assert twins.plain.undo() is None
     while twins.turns.redo() is not None:
