@@ -17,6 +17,28 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+class FilesExist(BackfatError):
+    """A file of an export is there already and may not be replaced; nothing was written.
+
+    Parameters
+    ----------
+    path : Path
+        The first such file.
+
+    Attributes
+    ----------
+    path : Path
+        As given.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} exists already; choose another folder, or allow it to be replaced "
+            "(--overwrite)."
+        )
+        self.path = path
+
+
 class Staging:
     """A folder that receives files all at once, as a context manager.
 
@@ -66,18 +88,17 @@ class Staging:
 
         Raises
         ------
+        FilesExist
+            If a file of this name is there and may not be replaced.
         BackfatError
-            If a file of this name is there and may not be replaced, or the disk is full.
+            If the disk is full or cannot be written.
         """
         relative = PurePosixPath(name)
         if relative.is_absolute() or ".." in relative.parts or relative in self._names:
             raise ValueError(f"{name} is no new path below the folder")
         target = self.folder / relative
         if target.exists() and not self._overwrite:
-            raise BackfatError(
-                f"{target} exists already; choose another folder, or allow it to be replaced "
-                "(--overwrite)."
-            )
+            raise FilesExist(target)
         staged = self._hidden / relative
         try:
             staged.parent.mkdir(parents=True, exist_ok=True)

@@ -23,18 +23,31 @@ _RING_MM = (3.0, 12.0)  # below the skin, where the trunk has fat
 class PairingNeedsConsent(BackfatError):
     """Two images could belong together, but their headers disagree: the user decides.
 
-    Attributes
+    Parameters
     ----------
     comparison : GridComparison
         What disagrees, in `comparison.text`.
+    leading : str
+        Name of the image whose position would hold for both.
+
+    Attributes
+    ----------
+    comparison : GridComparison
+        As given.
+    question : str
+        What disagrees, and what either answer does, for a box with "Yes" and "No".
     """
 
-    def __init__(self, comparison: GridComparison) -> None:
+    def __init__(self, comparison: GridComparison, leading: str) -> None:
         super().__init__(
             f"{comparison.text} If they are one scan, confirm that they belong together "
             "(--accept-mismatch on the command line)."
         )
         self.comparison = comparison
+        self.question = (
+            f"{comparison.text} Yes uses them as one scan, voxel by voxel, and the position of "
+            f"{leading} holds for both and for the masks. No opens nothing."
+        )
 
 
 def compare(a: Volume, b: Volume) -> GridComparison:
@@ -93,10 +106,10 @@ def pair_loaded(
     if comparison.relation is GridRelation.DIFFERENT_SHAPE or not comparison.can_accept:
         raise BackfatError(f"{comparison.text} They cannot be used as one scan.")
     accepted = comparison.relation is GridRelation.DIFFERENT_AFFINE
-    if accepted and not accept_mismatch:
-        raise PairingNeedsConsent(comparison)
     fat_leads = accepted and comparison.trust_second
     lead, follow = (fat, water) if fat_leads else (water, fat)
+    if accepted and not accept_mismatch:
+        raise PairingNeedsConsent(comparison, _name(lead.volume))
     placed = comparison.placed(follow.volume.file_grid, lead.volume.file_grid)
     follow = _reordered(follow, placed)
     lead_voxels, follow_voxels = lead.volume.voxels, follow.volume.voxels
@@ -113,8 +126,10 @@ def pair_loaded(
     if accepted:
         grid = lead.volume.file_grid
         notes.append(
-            f"{comparison.text} They were used together voxel by voxel, as the user decided; "
-            f"the position of {names['lead']} holds for both and for the masks."
+            # What was decided comes first: a panel or a report may show the beginning only.
+            f"{names['lead']} and {names['follow']} were used together voxel by voxel, as the user "
+            f"decided; the position of {names['lead']} holds for both and for the masks. "
+            f"{comparison.text}"
         )
     elif comparison.relation is GridRelation.ROUNDING:
         notes.append(f"{comparison.text} Masks are written on the grid of {names['lead']}.")

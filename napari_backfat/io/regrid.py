@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 GridT = TypeVar("GridT", bound="FileGrid")
 
 _IDENTICAL_MM = 1e-4
+_SPACING_MM = 1e-3  # a difference of voxel sizes that is worth a word; less comes of rounding
 _ROUNDING_VOXELS = 0.05
 _SAME_DIRECTION = 0.99  # cosine; 8 degrees
 
@@ -162,7 +163,7 @@ def _explain(first: FileGrid, second: FileGrid, name: str, other: str, shift: fl
             )
     if a.shape == b.shape:
         spacing = float(np.abs(np.subtract(a.spacing_mm, b.spacing_mm)).max())
-        if spacing > 1e-6:
+        if spacing > _SPACING_MM:
             reasons.append(f"the voxel sizes differ by {spacing:.2g} mm")
         cosine = np.sum(_directions(a) * _directions(b), axis=0).min()
         angle = float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))

@@ -150,7 +150,7 @@ class CaseDesk(QObject):
     def _ask(self, request: Request, error: BackfatError) -> None:
         """Put the question of a load to the person, and load again with the answer."""
         if isinstance(error, PairingNeedsConsent):
-            if self.dialogs.yes("Do these images belong together?", error.comparison.text):
+            if self.dialogs.yes("Do these images belong together?", error.question):
                 self._load(replace(request, accept_mismatch=True))
             else:
                 self.message.emit("The scan was not opened: the images' positions disagree.")

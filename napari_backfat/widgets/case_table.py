@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem
 
+from napari_backfat.widgets.plain_table import only_read
 from napari_backfat.worklist.entry import State
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class CaseTable(QTableWidget):
                 head.setToolTip(tip)
         self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
-        self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        only_read(self)
         self.setToolTip("Double-click takes a case and opens it")
         vertical, header = self.verticalHeader(), self.horizontalHeader()
         assert vertical is not None

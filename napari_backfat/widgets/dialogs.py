@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_backfat.model.volume import Contrast
 from napari_backfat.widgets.export_dialog import ask_for_export, ask_for_report
+from napari_backfat.widgets.question import agreed
 from napari_backfat.widgets.restore_dialog import RestoreDialog
 from napari_backfat.widgets.role_dialog import RoleDialog
 from napari_backfat.widgets.series_dialog import SeriesDialog
@@ -92,6 +93,7 @@ class Dialogs:
         about.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         licence = QPlainTextEdit(text)
         licence.setReadOnly(True)
+        licence.setTabChangesFocus(True)
         buttons = QDialogButtonBox()
         role = QDialogButtonBox.ButtonRole
         buttons.addButton("I agree to this licence", role.AcceptRole)
@@ -117,16 +119,8 @@ class Dialogs:
         return self.file("Label map (TOML or JSON)") if name == from_file else name
 
     def yes(self, title: str, question: str) -> bool:
-        """Ask a question whose safe answer is no."""
-        button = QMessageBox.StandardButton
-        box = QMessageBox(self._parent)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle(title)
-        box.setText(question)
-        box.addButton(button.Yes)
-        box.addButton(button.No)
-        box.setDefaultButton(button.No)
-        return bool(box.exec() == button.Yes)
+        """Ask a question whose safe answer is no; the text ends with what yes and no will do."""
+        return agreed(self._parent, title, question)
 
     def restore(self, text: str, preview: Preview) -> bool:
         """Ask whether unsaved work is to be restored, and show what that would change."""
@@ -143,10 +137,8 @@ class Dialogs:
         for choice in (button.Save, button.Discard, button.Cancel):
             box.addButton(choice)
         box.setDefaultButton(button.Save)
-        answer = box.exec()
-        return {button.Save: "save", button.Discard: "discard"}.get(
-            QMessageBox.StandardButton(answer), "cancel"
-        )
+        answer = button(box.exec())
+        return {button.Save: "save", button.Discard: "discard"}.get(answer, "cancel")
 
     def series(self, series: Sequence[SeriesInfo]) -> list[str]:
         """Ask which series of a DICOM folder to open; returns their addresses, empty if none."""

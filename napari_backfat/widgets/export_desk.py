@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,6 +13,7 @@ from qtpy.QtWidgets import QWidget
 from napari_backfat.export.content import Content, content_of
 from napari_backfat.export.formats import export
 from napari_backfat.export.report.write import write_report
+from napari_backfat.export.staging import FilesExist
 from napari_backfat.io.dicom_open import is_dicom
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
@@ -107,7 +109,25 @@ class ExportDesk(QObject):
         ):
             self.message.emit(f"Nothing was exported. {grave[0].text}")
             return
-        self._start("Exporting", _export_job(content, request), self.done.emit)
+        self._write(content, request)
+
+    def _write(self, content: Content, request: ExportRequest) -> None:
+        """Export; ask before files are replaced."""
+
+        def done(result: str | Path) -> None:
+            if isinstance(result, str):
+                self.done.emit(result)
+            elif self._desk.dialogs.yes(
+                "Replace files?",
+                f"{result} exists already. Yes replaces it and every other file of the export "
+                "that is there; No exports nothing.",
+            ):
+                options = replace(request.options, overwrite=True)
+                self._write(content, replace(request, options=options))
+            else:
+                self.message.emit(f"Nothing was exported: {result} exists already.")
+
+        self._start("Exporting", _export_job(content, request), done)
 
     def _show(self, findings: list[Finding]) -> None:
         """List findings; a click on one shows its slice."""
@@ -149,9 +169,13 @@ def _check_job(content: Content) -> Generator[Progress, None, list[Finding]]:
     return check_labels(content.muscle, content.tissue, spacing, content.levels)
 
 
-def _export_job(content: Content, request: ExportRequest) -> Generator[Progress, None, str]:
+def _export_job(content: Content, request: ExportRequest) -> Generator[Progress, None, str | Path]:
+    """Return what was done in words, or the file that would have to be replaced."""
     yield Progress(0.1, "Exporting")
-    paths = export(content, request.formats, request.folder, request.options)
+    try:
+        paths = export(content, request.formats, request.folder, request.options)
+    except FilesExist as error:
+        return error.path  # a worker cannot ask
     return f"{len(paths)} files were exported to {request.folder}"
 
 

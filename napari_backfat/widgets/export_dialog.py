@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from qtpy.QtCore import QRegularExpression
+from qtpy.QtGui import QRegularExpressionValidator
 from qtpy.QtWidgets import (
     QCheckBox,
     QDialog,
@@ -21,8 +24,18 @@ from napari_backfat.export.formats import FORMATS
 from napari_backfat.export.options import Options
 from napari_backfat.export.report.write import ReportOptions
 from napari_backfat.model.errors import BackfatError
+from napari_backfat.widgets.question import agreed
 
 _REPORTS = "PDF, one page (*.pdf);;HTML (*.html)"
+_ABOUT_DICOM = (
+    "DICOM files carry patient and study of their source series, so that an archive files them "
+    "there. No other format names the person unless asked to."
+)
+_NO_DICOM = (
+    "DICOM cannot be chosen: this case was not opened from a DICOM series, which SEG and SR refer "
+    "to. The command line can name the series (napari-backfat export CASE --dicom FOLDER). None of "
+    "the other formats names the person unless asked to."
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,7 @@ class ExportDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Export the case")
         self.formats: dict[str, QCheckBox] = {}
+        self.buttons = _buttons(self, "Choose folder…")
         chosen = QGroupBox("Formats")
         column = QVBoxLayout(chosen)
         for name, kind in FORMATS.items():
@@ -84,12 +98,10 @@ class ExportDialog(QDialog):
             box.setToolTip(f"Write this format ({name}) into the folder that is chosen next")
             if kind.needs_dicom and not from_dicom:
                 box.setEnabled(False)
-                box.setToolTip(
-                    "This case was not opened from DICOM. The command line can refer to the series "
-                    "its images were converted from: napari-backfat export --dicom"
-                )
+                box.setToolTip(_NO_DICOM)
             self.formats[name] = box
             column.addWidget(box)
+            box.toggled.connect(lambda _: self._on_format())
         self.formats["seg" if from_dicom else "nifti"].setChecked(True)
         self.de_identify = QCheckBox("DICOM without the patient: new numbers, with the series")
         self.de_identify.setEnabled(from_dicom)
@@ -99,10 +111,19 @@ class ExportDialog(QDialog):
         self.reader.setPlaceholderText("not named")
         self.subject = QLineEdit()
         self.subject.setPlaceholderText("made of the images' hashes")
+        self.subject.setValidator(
+            QRegularExpressionValidator(QRegularExpression("[A-Za-z0-9]*"), self)
+        )
+        # Only one of them can hold: the other goes when one is chosen.
+        for one, other in (
+            (self.de_identify, self.with_identifiers),
+            (self.with_identifiers, self.de_identify),
+        ):
+            one.toggled.connect(lambda on, o=other: o.setChecked(o.isChecked() and not on))
         for widget, tip in (
             (self.de_identify, "New study and series numbers; the person's data are left out"),
             (self.with_identifiers, "File names can hold a person's name or number"),
-            (self.overwrite, "Without it, a file of the same name stops the export"),
+            (self.overwrite, "Without it, you are asked before a file is replaced"),
             (self.reader, "Name of the reader, written into the files"),
             (self.subject, "Label after sub- in BIDS: letters and digits"),
         ):
@@ -110,10 +131,7 @@ class ExportDialog(QDialog):
         form = QFormLayout()
         form.addRow("Reader", self.reader)
         form.addRow("BIDS subject", self.subject)
-        note = QLabel(
-            "DICOM files carry patient and study of their source series, so that an archive files "
-            "them there. No other format names the person unless asked to."
-        )
+        note = QLabel(_ABOUT_DICOM if from_dicom else _NO_DICOM)
         note.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.addWidget(chosen)
@@ -121,11 +139,23 @@ class ExportDialog(QDialog):
         for box in (self.de_identify, self.with_identifiers, self.overwrite):
             layout.addWidget(box)
         layout.addWidget(note)
-        layout.addWidget(_buttons(self, "Choose folder…"))
+        layout.addWidget(self.buttons)
+        self._on_format()
+
+    def _on_format(self) -> None:
+        """Let the person go on only with a format."""
+        forward = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
+        if forward is not None:
+            forward.setEnabled(bool(self._formats))
+            forward.setToolTip("" if self._formats else "Choose a format first")
+
+    @property
+    def _formats(self) -> tuple[str, ...]:
+        return tuple(name for name, box in self.formats.items() if box.isChecked())
 
     def chosen(self) -> tuple[tuple[str, ...], Options]:
-        """Return formats and options as they stand; raises BackfatError if they contradict."""
-        formats = tuple(n for n, box in self.formats.items() if box.isChecked())
+        """Return formats and options as they stand; raises BackfatError if there is no format."""
+        formats = self._formats
         if not formats:
             raise BackfatError("No format was chosen; nothing was exported.")
         options = Options(
@@ -199,6 +229,10 @@ def ask_for_report(parent: QWidget, *, reader: str = "") -> ReportRequest | None
         return None
     if not path.lower().endswith((".pdf", ".html")):
         path += ".html" if "html" in kind else ".pdf"
+        # The file dialog asked about the name as it was typed, which is another file.
+        replaces = f"{path} exists already. Yes replaces it; No writes no report."
+        if Path(path).exists() and not agreed(parent, "Replace the file?", replaces):
+            return None
     return ReportRequest(path, dialog.chosen())
 
 

@@ -21,6 +21,7 @@ from napari_backfat.widgets.buttons import STYLE, check_button
 from napari_backfat.widgets.measurement_panel import MeasurementPanel
 from napari_backfat.widgets.measurement_panel_regions import RegionTable
 from napari_backfat.widgets.measurement_panel_rows import NO_LEVELS, table_of
+from napari_backfat.widgets.plain_table import only_read
 from napari_backfat.widgets.theme_colors import themed
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class MeasurementTables(QWidget):
         self.setStyleSheet(STYLE)
         self.muscles = MeasurementPanel()
         self.regions = RegionTable()
+        for table in (self.muscles, self.regions):
+            only_read(table)
         self.empty = QLabel(NO_LEVELS)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._case: Case | None = None

@@ -9,7 +9,17 @@ from qtpy.QtWidgets import QAbstractItemView, QApplication
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qtpy.QtWidgets import QTableWidget
+    from qtpy.QtWidgets import QTableView, QTableWidget
+
+
+def only_read(table: QTableView) -> None:
+    """Keep a table from being edited, and let Tab leave it.
+
+    By Qt's default Tab goes from cell to cell for ever: who works with the keys alone would never
+    get to the buttons below a table. Arrow keys still move in it.
+    """
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setTabKeyNavigation(False)
 
 
 def set_heads(table: QTableWidget, heads: Sequence[tuple[str, str]]) -> None:
@@ -22,7 +32,7 @@ def set_heads(table: QTableWidget, heads: Sequence[tuple[str, str]]) -> None:
     heads : sequence of (str, str)
         Text and tip.
     """
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    only_read(table)
     table.setHorizontalHeaderLabels([head for head, _ in heads])
     for column, (_, tip) in enumerate(heads):
         item = table.horizontalHeaderItem(column)

@@ -18,6 +18,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_backfat.widgets.plain_table import only_read
+
 if TYPE_CHECKING:
     from napari_backfat.review.preview import Preview
 
@@ -53,7 +55,7 @@ class RestoreDialog(QDialog):
         self.table = QTableWidget(len(preview.rows), len(_HEADER))
         self.table.setAccessibleName("What restoring would change, by muscle")
         self.table.setHorizontalHeaderLabels(list(_HEADER))
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        only_read(self.table)
         vertical = self.table.verticalHeader()
         if vertical is not None:
             vertical.hide()

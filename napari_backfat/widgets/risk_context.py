@@ -80,6 +80,7 @@ class ContextPanel(QWidget):
         self.remove = QPushButton("Remove")
         self.remarks = QPlainTextEdit()
         self.remarks.setPlaceholderText("Remarks")
+        self.remarks.setTabChangesFocus(True)
         self.remarks.setMaximumHeight(44)
         self.about = note()
         for widget, tip in (

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_backfat.io.roles import Role, scan_kind
+from napari_backfat.widgets.plain_table import only_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,8 @@ class RoleDialog(QDialog):
         self.table = QTableWidget(len(guesses), 4)
         self.table.setHorizontalHeaderLabels(["Image", "Shows", "Confidence", "Evidence"])
         self.table.setIconSize(QSize(_PICTURE, _PICTURE))
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setAccessibleName("Images and what they show")
+        only_read(self.table)
         self.table.setWordWrap(True)
         for row, guess in enumerate(guesses):
             name = QTableWidgetItem(Path(guess.path).name)

@@ -25,6 +25,7 @@ from napari_backfat.io.dicom_open import choose_series
 from napari_backfat.io.dicom_preview import middle_picture
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
+from napari_backfat.widgets.plain_table import only_read
 from napari_backfat.widgets.role_dialog import pixmap
 
 if TYPE_CHECKING:
@@ -89,10 +90,9 @@ class SeriesDialog(QDialog):
         self.table.setHorizontalHeaderLabels(list(_COLUMNS))
         self.table.setAccessibleName("Series")
         self.table.setIconSize(QSize(_PICTURE, _PICTURE))
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        only_read(self.table)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.table.setTabKeyNavigation(False)  # Tab goes on to the buttons
         self.table.setWordWrap(True)
         for row, info in enumerate(self.series):
             self._fill(row, info)

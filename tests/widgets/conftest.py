@@ -45,10 +45,12 @@ class Answers:
         self.export_request: Any = None
         self.report_request: Any = None
         self.asked: list[str] = []
+        self.questions: list[str] = []
         self.previews: list[tuple[str, Any]] = []
 
     def yes(self, title: str, question: str) -> bool:
         self.asked.append(title)
+        self.questions.append(question)
         return self.yes_to_all
 
     def restore(self, text: str, preview: Any) -> bool:

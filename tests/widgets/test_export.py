@@ -77,6 +77,22 @@ def test_the_masks_are_checked_before_an_export(bench: Bench, tmp_path: Path) ->
     exports.findings.close()
 
 
+def test_files_are_replaced_only_by_a_persons_word(bench: Bench, tmp_path: Path) -> None:
+    there = tmp_path / "out" / "muscles.nii.gz"
+    there.parent.mkdir()
+    there.write_bytes(b"older")
+    bench.answers.export_request = ExportRequest(("nifti",), str(there.parent), Options())
+    bench.answers.yes_to_all = False
+    bench.click_button(bench.review.case_panel.export)
+    wait_for(lambda: "Nothing was exported" in bench.review.message.text() and idle(bench), 60)
+    assert "Replace files?" in bench.answers.asked
+    assert there.read_bytes() == b"older"
+    bench.answers.yes_to_all = True
+    bench.click_button(bench.review.case_panel.export)
+    wait_for(lambda: there.read_bytes() != b"older" and idle(bench), 60)
+    assert bench.review.message.text() == ""
+
+
 def test_report_and_its_problems_reach_the_person(bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "report.pdf"
     bench.answers.report_request = ReportRequest(str(path), ReportOptions(reader="Dr. A"))

@@ -239,6 +239,7 @@ def test_disagreeing_positions_need_a_yes(window: Window, tmp_path: Path) -> Non
     settle()
     assert review.session.case is None
     assert "positions disagree" in review.message.text()
+    assert "Yes uses them as one scan" in answers.questions[-1]
     answers.yes_to_all = True
     review.desk.open_scan([water, fat])
     wait_for(lambda: review.session.case is not None)
