@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _COLOR = "#F2B01E"  # as the side letters
 _WIDTH_MM = 0.9
 _GRAB_PX = 7.0
-_NAME_AT = 0.1  # of the picture's width, from its left edge
+_NAME_PX = 48.0  # from the left edge of the canvas, beyond the letter of the side
 _NEAREST_SLICES = 0.5  # two discs never come closer
 _REDRAW_MS = 40
 
@@ -71,6 +71,9 @@ class LevelLines:
             (viewer.dims.events.order, self._update),
             (viewer.dims.events.ndisplay, self._update),
             (viewer.layers.events.removed, self._on_removed),
+            (viewer.scene.camera.events.center, self._on_camera),
+            (viewer.scene.camera.events.zoom, self._on_camera),
+            (viewer.canvas.events.size, self._on_camera),
         ]
         for signal, slot in self._connections:
             signal.connect(slot)
@@ -198,7 +201,7 @@ class LevelLines:
         room = np.diff(edges) >= 1
         points = np.zeros((int(room.sum()), 3))
         points[:, 0] = np.clip((edges[:-1] + edges[1:]) / 2, 0, depth - 1)[room]
-        points[:, column] = _NAME_AT * width
+        points[:, column] = self._name_column(column)
         guess = "" if levels.numbering_stated else "?"
         texts = [f"{n}{guess}" for n, fits in zip(levels.vertebrae, room, strict=True) if fits]
         if len(points) != len(names.data) or list(names.features.get("name", [])) != texts:
@@ -209,6 +212,33 @@ class LevelLines:
             names.face_color = names.border_color = "transparent"
         else:
             names.data = points
+
+    def _name_column(self, column: int) -> float:
+        """Return where names begin: at the left edge of the canvas, if the picture goes so far.
+
+        At a fixed place of the picture they would be out of sight where the air in front of the
+        body fills a part of it, or after zooming in.
+        """
+        camera, (_, width) = self._viewer.scene.camera, self._viewer.canvas.size
+        left = camera.center[-1] - (width / 2 - _NAME_PX) / camera.zoom
+        last = self._geometry.shape[column] - 1
+        return float(np.clip(left / self._geometry.spacing_mm[column], 0, last))
+
+    def _on_camera(self, event: Any = None) -> None:
+        if self.visible:
+            self._schedule("level names", _REDRAW_MS, self._follow_camera)
+
+    def _follow_camera(self) -> None:
+        """Move the names to where the left edge of the canvas is now."""
+        column = self._drawn_column
+        if self._layers is None or column is None:
+            return
+        names = self._layers[1]
+        if len(names.data):
+            points = np.array(names.data)
+            points[:, column] = self._name_column(column)
+            if not np.array_equal(points, names.data):
+                names.data = points
 
     # ------------------------------------------------------------------ mouse
 

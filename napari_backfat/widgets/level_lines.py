@@ -91,7 +91,7 @@ class SpineControl(QObject):
         buttons.add_clicked.connect(self.add_line)
         buttons.remove_clicked.connect(self.remove_line)
         buttons.shift_clicked.connect(lambda by: self._change(lambda v: v.shifted(by)))
-        buttons.confirm_clicked.connect(lambda: self._change(lambda v: v.confirmed()))
+        buttons.confirm_clicked.connect(self._confirm)
         buttons.extra_chosen.connect(
             lambda t13, l6: self._change(lambda v: v.with_extra(t13=t13, l6=l6))
         )
@@ -188,6 +188,11 @@ class SpineControl(QObject):
             self.tell(f"The disc lines stay as they are: {error}.")
             concerns = self._case.vertebrae.concerns(self._case.scan.geometry)
             self._panel.set_levels(self._case.vertebrae, concerns)
+
+    def _confirm(self) -> None:
+        """Take the names as right; the message that asked for it goes."""
+        self.tell("")
+        self._change(lambda v: v.confirmed())
 
     def _here(self) -> float:
         return float(self._viewer.dims.current_step[-3])

@@ -376,7 +376,7 @@ def _asymmetry_text(now: Asymmetry | None, ai: Asymmetry | None) -> str:
     # The sign of a difference needs one direction: towards the patient's right.
     change = _signed(now) - _signed(ai)
     shown = format_number(change, 1, signed=True)
-    return f"{text} (AI {_larger(ai)}{ai.percent:.1f})\nΔ {shown} to R"
+    return f"{text} (AI {_larger(ai)}{ai.percent:.1f})\nΔ {shown}{'' if shown == '0' else ' to R'}"
 
 
 def _larger(asymmetry: Asymmetry) -> str:

@@ -92,11 +92,27 @@ class Page(QScrollArea):
             self.groups[title].spare(low and can_be_spared())
 
 
-def message_label() -> QLabel:
-    """Make the label that holds one sentence for the user, hidden while there is none."""
-    label = QLabel()
-    label.setObjectName("review_message")
-    label.setWordWrap(True)
-    label.setStyleSheet("background: #5A3A00; color: #FFE0B0; padding: 4px; border-radius: 3px;")
-    label.setVisible(False)
-    return label
+class MessageLabel(QLabel):
+    """Holds one sentence for the user, hidden while there is none; a click takes it away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("review_message")
+        self.setWordWrap(True)
+        # napari's title bar is higher than the room its dock gives it, and covers the first pixels.
+        self.setStyleSheet(
+            "background: #5A3A00; color: #FFE0B0; padding: 4px; border-radius: 3px; margin-top: 6px"
+        )
+        self.setToolTip("Click to hide")
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setVisible(False)
+
+    def tell(self, text: str) -> None:
+        """Show a sentence; an empty text hides it."""
+        self.setText(text)
+        self.setVisible(bool(text))
+
+    def mouseReleaseEvent(self, event: Any) -> None:
+        """Hide it."""
+        super().mouseReleaseEvent(event)
+        self.tell("")

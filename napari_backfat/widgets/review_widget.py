@@ -26,7 +26,7 @@ from napari_backfat.widgets.live_panel import LivePanel
 from napari_backfat.widgets.localiser_desk import LocaliserDesk
 from napari_backfat.widgets.looking import Looking
 from napari_backfat.widgets.methods_desk import MethodsDesk
-from napari_backfat.widgets.pages import Page, message_label
+from napari_backfat.widgets.pages import MessageLabel, Page
 from napari_backfat.widgets.patient_panel import PatientPanel
 from napari_backfat.widgets.plot_dock import PlotDock
 from napari_backfat.widgets.reader_name import ReaderName
@@ -124,7 +124,7 @@ class ReviewWidget(QWidget):
     # ------------------------------------------------------------------ building
 
     def _compose(self) -> None:
-        self.message = message_label()
+        self.message = MessageLabel()
         work = (
             ("Case", self.case_panel),
             ("AI", self.segment_panel),
@@ -133,7 +133,7 @@ class ReviewWidget(QWidget):
         )
         person = (
             ("Reader (you)", self.reader),
-            ("Levels measured", self.levels_panel),
+            ("Levels", self.levels_panel),
             ("Person", self.patient_panel),
             ("Water and fat", self.dixon),
             ("Fat method", self.methods.panel),
@@ -219,8 +219,7 @@ class ReviewWidget(QWidget):
 
     def show_message(self, text: str) -> None:
         """Show one sentence above the panels; an empty text hides it."""
-        self.message.setText(text)
-        self.message.setVisible(bool(text))
+        self.message.tell(text)
 
     # ------------------------------------------------------------------ the open case
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from napari_backfat.export.report.keys import key_slices
 from napari_backfat.export.report.page import page_of
-from napari_backfat.export.report.pictures import axial_pictures
+from napari_backfat.export.report.pictures import axial_pictures, overview
 from napari_backfat.export.report.write import ReportOptions, write_report
 from napari_backfat.model.anatomy import MUSCLES, Muscle, MuscleGroup
 from napari_backfat.model.colors import muscle_rgb
@@ -24,6 +24,7 @@ from napari_backfat.model.levels import SpineRange
 from napari_backfat.model.patient import Patient
 from napari_backfat.model.risk_results import RESEARCH_USE_ONLY
 from napari_backfat.model.vertebrae import VertebralLevels
+from napari_backfat.model.volume import Contrast
 from napari_backfat.review.restore import ai_result
 from tests.export.contents import content_from, dicom_pair, open_dicom, session_of, some_muscles
 from tests.io.files import affine_for
@@ -177,8 +178,6 @@ def test_a_long_story_still_fits_on_the_page(tmp_path: Path) -> None:
 
 
 def test_case_without_ai_levels_person_or_fat(tmp_path: Path) -> None:
-    from napari_backfat.model.volume import Contrast
-
     made = make_case((4, 40, 64), contrast=Contrast.OPPOSED_PHASE)
     session = session_of(made.scan, made.muscles)
     content = content_from(session)
@@ -186,7 +185,47 @@ def test_case_without_ai_levels_person_or_fat(tmp_path: Path) -> None:
     assert "not made by this program's AI" in text
     page = html_of(content, tmp_path)
     assert "not made by this program's AI" in page.text
-    assert "Levels measured: not stated" in page.text
+    assert "Levels stated: not stated" in page.text
+
+
+def test_the_water_image_is_shown_and_named(content: Content) -> None:
+    """Also where the fat image is the reference, because only that kept its position."""
+    water, fat = content.scan.images
+    assert (water.contrast, fat.contrast) == (Contrast.WATER, Contrast.FAT)
+    turned = replace(content, scan=replace(content.scan, reference=fat))
+    keys = key_slices(content, [5])
+    assert axial_pictures(turned, keys)[0].jpeg == axial_pictures(content, keys)[0].jpeg
+    assert overview(turned, keys, axial_pictures(turned, keys)[0]).jpeg == (
+        overview(content, keys, axial_pictures(content, keys)[0]).jpeg
+    )
+    assert ("Shown", "water") in page_of(turned).facts
+
+
+def test_a_reader_can_tell_which_slices_a_number_is_of(content: Content) -> None:
+    """Levels are stated for the estimate; the table is of everything outlined."""
+    held = np.flatnonzero(content.muscle.any(axis=(1, 2)))
+    levels = content.levels
+    assert levels is not None
+    assert held[0] < levels.first_slice, "the case has to reach beyond its levels"
+    notes = " ".join(page_of(content).footnotes)
+    assert f"everything outlined, slices {held[0]} to {held[-1]}; the estimate is of" in notes
+    assert f"alone, slices {levels.first_slice} to {levels.last_slice}." in notes
+    inside = content.muscle.copy()
+    inside[: levels.first_slice] = inside[levels.last_slice + 1 :] = 0
+    notes = " ".join(page_of(replace(content, muscle=inside)).footnotes)
+    assert "and so is the estimate" in notes
+
+
+def test_cut_muscles_are_told_once(content: Content) -> None:
+    flags = [
+        {"muscle": None, "kind": "continues beyond the scan", "text": "Psoas major L goes on."},
+        {"muscle": None, "kind": "small", "text": "Psoas major L is small."},
+    ]
+    ai = {**(content.ai or {}), "flags": flags}
+    page = page_of(replace(content, provenance={**content.provenance, "ai": ai}))
+    assert "Psoas major L is small." in page.limits
+    assert "Psoas major L goes on." not in page.limits
+    assert any("cut: " in note for note in page.footnotes)
 
 
 def test_empty_masks_make_a_report(tmp_path: Path) -> None:

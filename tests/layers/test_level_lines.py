@@ -92,6 +92,22 @@ def test_lines_and_names_are_there_in_every_plane(setup: Setup, order: Any) -> N
         assert len(names._view_data) == 4
 
 
+@pytest.mark.parametrize("order", [_SAGITTAL, _CORONAL])
+def test_names_stay_in_sight(setup: Setup, order: Any) -> None:
+    """However far the body lies from the edge of the picture, and wherever one zooms in."""
+    setup.show(order)
+    assert setup.lines.layers is not None
+    camera, (_, width) = setup.viewer.scene.camera, setup.viewer.canvas.size
+    spacing = setup.masks.geometry.spacing_mm[order[2]]
+    for zoom, middle in ((20.0, 40.0), (60.0, 22.0), (60.0, 40.0)):
+        camera.zoom, camera.center = zoom, (0.0, 30.0, middle)
+        on_canvas = width / 2 + (setup.lines.layers[1].data[:, order[2]] * spacing - middle) * zoom
+        assert np.allclose(on_canvas, 48.0)
+    camera.zoom, camera.center = 1.0, (0.0, 30.0, 20.0)  # the picture is small: at its own edge
+    assert np.all(setup.lines.layers[1].data[:, order[2]] == 0)
+    assert setup.names() == ["L1", "L2", "L3", "L4"]
+
+
 def test_axial_view_and_key_hide_them(setup: Setup) -> None:
     assert not setup.lines.visible
     setup.show(_SAGITTAL)

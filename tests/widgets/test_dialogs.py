@@ -20,13 +20,14 @@ from qtpy.QtWidgets import (
 
 from napari_backfat.export.options import Options
 from napari_backfat.io.roles import Role, RoleGuess
+from napari_backfat.model.vertebrae import VertebralLevels
 from napari_backfat.widgets import export_dialog
 from napari_backfat.widgets.case_table import CaseTable
 from napari_backfat.widgets.export_dialog import ExportDialog, ReportDialog, ask_for_report
 from napari_backfat.widgets.question import question_box
 from napari_backfat.widgets.risk_context import ContextPanel
 from napari_backfat.widgets.role_dialog import RoleDialog
-from tests.widgets.conftest import wait_for
+from tests.widgets.conftest import settle, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,3 +144,30 @@ def test_a_report_asks_before_the_file_that_it_will_write_is_replaced(
     there.unlink()
     assert ask_for_report(parent) is not None
     assert len(asked) == 2
+
+
+def test_a_message_is_whole_and_goes_by_a_click(bench: Bench) -> None:
+    """napari's title bar covers the first pixels of a dock; the words stand below it."""
+    label = bench.review.message
+    bench.review.show_message("The disc is full.")
+    settle(0.2)
+    dock = bench.review.parentWidget()
+    assert dock is not None
+    title = dock.titleBarWidget()
+    words = label.mapTo(dock, label.contentsRect().topLeft()).y()
+    assert words >= title.geometry().bottom()
+    QTest.mouseClick(label, Qt.MouseButton.LeftButton)
+    assert not label.isVisible()
+    bench.review.show_message("Again.")
+    assert label.isVisible()
+
+
+def test_confirming_names_takes_the_request_for_it_away(bench: Bench) -> None:
+    lines = VertebralLevels((1.0, 3.0), "L2", numbering_stated=False)
+    bench.review.session.set_vertebrae(lines)
+    bench.review.show_message("The names are a guess: confirm or shift them.")
+    panel = bench.review.levels_panel.lines
+    panel.confirm.click()
+    assert bench.case.vertebrae is not None
+    assert bench.case.vertebrae.numbering_stated
+    assert not bench.review.message.isVisible()

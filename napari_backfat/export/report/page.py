@@ -7,6 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from napari_backfat.export.report.pictures import shown_image
 from napari_backfat.measure.table import MEASURES, cut_note, value_of
 from napari_backfat.model.anatomy import MuscleGroup, Side, muscle_of
 from napari_backfat.model.fat_map import FatMapKind
@@ -175,7 +178,8 @@ def _facts(content: Content, identity: Mapping[str, str]) -> tuple[tuple[str, st
         *identity.items(),
         ("Age, sex", f"{age}, {sex}"),
         ("Images", f"{images}, {x} × {y} × {z} voxels of {dx:.2f} × {dy:.2f} × {dz:.2f} mm"),
-        ("Levels measured", stated),
+        ("Shown", shown_image(content.scan).contrast.value),
+        ("Levels stated", stated),
     )
 
 
@@ -195,7 +199,7 @@ def _rows(content: Content, keys: Sequence[str]) -> tuple[Row, ...]:
         text = ""
         if asymmetry:
             side = asymmetry.larger.value[0].upper() if asymmetry.larger else "="
-            text = f"{asymmetry.percent:.0f} % ({side})" if asymmetry.larger else "0 %"
+            text = f"{asymmetry.percent:.1f} % ({side})" if asymmetry.larger else "0 %"
         titles = (now.combined_titles.get(muscle_of(group, s), "") for s in Side)
         names = {title[:-2] for title in titles if title}  # without the side
         rows.append(Row(names.pop() if names else group.value.capitalize(), cells, text))
@@ -231,6 +235,7 @@ def _footnotes(content: Content) -> tuple[str, ...]:
             f"Lean and fat by {content.fat_map.method}, on one contrast: there is no fat fraction. "
             f"{share}"
         )
+    notes += _extent(content)
     cut = _grouped(content)
     if cut:
         notes.append(
@@ -240,6 +245,24 @@ def _footnotes(content: Content) -> tuple[str, ...]:
     if shared:
         notes.append("; ".join(f"{m.display_name}: {text}" for m, text in shared.items()) + ".")
     return tuple(notes)
+
+
+def _extent(content: Content) -> list[str]:
+    """Say which slices the numbers are of: levels are stated for the estimate alone."""
+    held = np.flatnonzero(content.muscle.any(axis=(1, 2)))
+    if not held.size:
+        return []
+    first, last = int(held[0]), int(held[-1])
+    text = f"The table is of everything outlined, slices {first} to {last}"
+    levels = content.levels
+    if levels is None:
+        return [f"{text}."]
+    if first >= levels.first_slice and last <= levels.last_slice:
+        return [f"{text}, and so is the estimate."]
+    return [
+        f"{text}; the estimate is of the stated levels alone, slices {levels.first_slice} to "
+        f"{levels.last_slice}."
+    ]
 
 
 def _grouped(content: Content) -> list[str]:
@@ -343,7 +366,8 @@ def _methods(content: Content) -> tuple[str, ...]:
 def _limits(content: Content) -> tuple[str, ...]:
     ai = content.ai or {}
     undefined = content.measurement.total.undefined_ml
-    lines = [f["text"] for f in ai.get("flags", [])]
+    # Which muscles are cut stands below the table, of the masks as they are now.
+    lines = [f["text"] for f in ai.get("flags", []) if f.get("kind") != "continues beyond the scan"]
     lines += list(content.scan.notes) + list(content.fat_map.notes)
     if undefined > 0.05 and content.fat_map.kind is not FatMapKind.NONE:
         lines.append(f"{undefined:.1f} ml of the muscles have no fat value (too little signal).")

@@ -240,7 +240,7 @@ def _left(composed: Composed) -> list[Any]:
 def _right(page: Page) -> list[Any]:
     """Return the estimate."""
     width = (_INNER - _GAP) / 2
-    parts: list[Any] = [_p("Chronic low back pain: adjusted estimate", _HEAD)]
+    parts: list[Any] = [_p("Chronic back pain: adjusted estimate", _HEAD)]
     if not page.risk:
         parts.append(_p("No estimate: the muscles it needs are not in the masks."))
     parts += [_p(line) for line in page.risk]

@@ -12,6 +12,7 @@ from skimage import measure
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.colors import muscle_rgb, tissue_rgba
+from napari_backfat.model.volume import Contrast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from napari_backfat.export.content import Content
     from napari_backfat.export.report.keys import KeySlice
+    from napari_backfat.model.volume import Scan, Volume
 
 _measure: Any = measure  # its functions carry no types
 
@@ -72,7 +74,7 @@ def axial_pictures(
     letters = content.scan.geometry.axis_ends
     return tuple(
         _draw(
-            content.scan.reference.voxels[key.index][rows, columns],
+            shown_image(content.scan).voxels[key.index][rows, columns],
             content.muscle[key.index][rows, columns],
             (dy, dx),
             window,
@@ -105,7 +107,7 @@ def overview(
     per_row = np.count_nonzero(content.muscle, axis=(0, 2))
     y = int(per_row.argmax()) if per_row.any() else geometry.shape[1] // 2
     _, columns = _crop(content)
-    plane = content.scan.reference.voxels[:, y, columns]
+    plane = shown_image(content.scan).voxels[:, y, columns]
     return _draw(
         plane,
         content.muscle[:, y, columns],
@@ -117,6 +119,14 @@ def overview(
         size=(None, height_of.height),
         tissue=content.tissue[:, y, columns] if tissue else None,
     )
+
+
+def shown_image(scan: Scan) -> Volume:
+    """Return the image that a report shows: water as in the window, else the reference.
+
+    The reference of a Dixon pair can be the fat image, where only that kept its position.
+    """
+    return scan.image(Contrast.WATER) or scan.reference
 
 
 def _crop(content: Content) -> tuple[slice, slice]:
@@ -135,7 +145,7 @@ def _crop(content: Content) -> tuple[slice, slice]:
 
 def _window(content: Content) -> tuple[float, float]:
     rows, columns = _crop(content)
-    sample = content.scan.reference.voxels[::2, rows, columns]
+    sample = shown_image(content.scan).voxels[::2, rows, columns]
     low, high = np.percentile(sample, _WINDOW)
     return float(low), float(max(high, low + 1e-6))
 
