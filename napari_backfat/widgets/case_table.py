@@ -25,6 +25,7 @@ COLORS = {
     State.DONE: ("#009E73", "#FFFFFF"),
     State.FLAGGED: ("#D55E00", "#FFFFFF"),
 }
+_ROW_PX = 22  # in a low window a list of 20 cases still shows seven
 _COLUMNS = {
     "Case": "Name of the case; a double click takes and opens it",
     "State": "New, AI done, in review, done or flagged",
@@ -53,6 +54,7 @@ class CaseTable(QTableWidget):
         assert vertical is not None
         assert header is not None
         vertical.setVisible(False)
+        vertical.setDefaultSectionSize(_ROW_PX)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
 

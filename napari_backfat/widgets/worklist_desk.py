@@ -255,6 +255,8 @@ class WorklistDesk(QObject):
         if self.review.jobs.busy:
             self.message.emit("Another job is running; wait for it or cancel it first.")
             return False
+        if state is ReadingState.DONE and not self._may_be_done(session.case):
+            return False
         try:
             if state is not ReadingState.GIVEN_BACK or not session.case.saved:
                 session.save(held.folder)
@@ -269,6 +271,17 @@ class WorklistDesk(QObject):
         self.message.emit(f"{self.label}: {state.value}")
         self.changed.emit()
         return True
+
+    def _may_be_done(self, case: Case) -> bool:
+        """Ask before a case without any muscle counts as read: one key is soon pressed."""
+        if case.masks.muscle.any() or self.review.desk.dialogs.yes(
+            "Done, without any muscle?",
+            f"No muscle is outlined in {self.label}. Yes marks it done as it is; No goes on with "
+            "it.",
+        ):
+            return True
+        self.message.emit(f"{self.label} is not marked done.")
+        return False
 
     def _on_closing(self, _: Case) -> None:
         if self.held is not None:

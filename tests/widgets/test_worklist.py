@@ -108,6 +108,27 @@ def test_cases_are_read_one_after_the_other(
     assert cells(panel, 5) == ["small"]
 
 
+def test_an_empty_case_is_done_only_by_a_second_word(
+    window: tuple[Any, ReviewWidget], panel: WorklistPanel, worklist: Worklist
+) -> None:
+    viewer, review = window
+    bench = Bench(viewer, review, make_case((5, 40, 64)))
+    panel.open_worklist(str(worklist.folder))
+    bench.click_button(panel.next_case)
+    wait_for(lambda: panel.desk.held is not None)
+    held = panel.desk.held
+    assert held is not None
+    bench.answers.yes_to_all = False
+    bench.key(Qt.Key.Key_F2)
+    assert bench.answers.asked == ["Done, without any muscle?"]
+    assert panel.desk.held is held
+    assert worklist.entry(held.entry_id).readings["anna"].state is ReadingState.IN_REVIEW
+    bench.answers.yes_to_all = True
+    bench.key(Qt.Key.Key_F2)
+    wait_for(lambda: worklist.entry(held.entry_id).state(1) is State.DONE)
+    wait_for(lambda: panel.desk.held is not None and not review.jobs.busy)
+
+
 def test_closing_a_case_leaves_it_for_later(
     window: tuple[Any, ReviewWidget], panel: WorklistPanel, worklist: Worklist
 ) -> None:
