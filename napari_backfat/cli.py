@@ -43,7 +43,7 @@ from napari_backfat.model.volume import Contrast
 if TYPE_CHECKING:
     from napari_backfat.review.session import ReviewSession
 
-_PLAIN_WIDTH = 120  # room for the table where output goes to a file; a terminal has its own width
+_PLAIN_WIDTH = 145  # room for the table where output goes to a file; a terminal has its own width
 
 app = typer.Typer(
     name="napari-backfat",
@@ -292,11 +292,12 @@ def _finish(session: ReviewSession, out: Path) -> bool:
     from napari_backfat.risk.describe import summary_lines
 
     session.include_mask_error()
+    session.include_corrected()
     session.save(out)
     case = session.case
     assert case is not None
     assert case.measurement is not None
-    _print_results(case.measurement)
+    _print_results(case.measurement, case.corrected)
     if case.risk is not None:
         for line in summary_lines(case.risk):
             say(line)
@@ -310,14 +311,23 @@ def _finish(session: ReviewSession, out: Path) -> bool:
     return case.measurement.total.volume_ml > 0
 
 
-def _print_results(measurement: Any) -> None:
-    from napari_backfat.measure.table import MEASURES, value_of
+def _print_results(measurement: Any, corrected: Any = None) -> None:
+    from napari_backfat.measure.table import (
+        CORRECTED_LABEL,
+        CORRECTED_UNIT,
+        MEASURES,
+        corrected_of,
+        value_of,
+    )
     from napari_backfat.model.anatomy import MUSCLES
 
     table = Table(title="Back muscles")
     table.add_column("Muscle", no_wrap=True)
     for measure in MEASURES:
         table.add_column(f"{measure.label} ({measure.unit})", justify="right", no_wrap=True)
+    if corrected is not None:
+        table.add_column(f"{CORRECTED_LABEL} ({CORRECTED_UNIT})", justify="right", no_wrap=True)
+    reasons = []
     for muscle in (*MUSCLES, None):
         row = measurement.total if muscle is None else measurement.muscles[muscle]
         values = (value_of(m, row) for m in MEASURES)
@@ -325,7 +335,17 @@ def _print_results(measurement: Any) -> None:
             "-" if v is None else f"{v:.{m.decimals}f}"
             for v, m in zip(values, MEASURES, strict=True)
         ]
+        mean = corrected_of(corrected, muscle)
+        if mean is not None:
+            cells.append("-")
+        if mean is not None and mean.value is not None:
+            low, high = (100 * (end or 0.0) for end in (mean.low, mean.high))
+            cells[-1] = f"{100 * mean.value:.1f} ({low:.1f}-{high:.1f})"
+        elif mean is not None and row.volume_ml > 0:
+            reasons.append(mean.why)
         table.add_row("All muscles" if muscle is None else muscle.display_name, *cells)
     wide = console.is_terminal or console.width >= _PLAIN_WIDTH
     target = console if wide else Console(width=_PLAIN_WIDTH)
     target.print(table)
+    for why in dict.fromkeys(reasons):
+        say(f"No corrected mean fat fraction: {why}.")

@@ -128,7 +128,8 @@ def read_content(case: Path, images: list[Path] | None) -> Content:
     for note in loaded.notes:
         say(f"Note: {note}")
     opened = session.accept_loaded(loaded)
-    session.include_mask_error()  # as in the window, where it follows a rest in the work
+    session.include_mask_error()  # as in the window, where both follow a rest in the work
+    session.include_corrected()
     files, _, _ = session.snapshot()
     # As saved: opening it here is no save, and its versions are those it was made with.
     recorded = loaded.files.provenance if loaded.files is not None else {}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.progress import run_to_end
+from napari_backfat.separate.corrected_scan import corrected_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.ledger import Ledger
     from napari_backfat.model.levels import SpineRange
     from napari_backfat.model.patient import Patient
-    from napari_backfat.model.results import Measurement
+    from napari_backfat.model.results import CorrectedMuscles, Measurement
     from napari_backfat.model.risk_results import RiskEstimate
     from napari_backfat.model.vertebrae import VertebralLevels
     from napari_backfat.model.volume import Scan
@@ -80,6 +83,8 @@ class Content:
         Volume whose tissue a person painted.
     folder : str or None
         Case folder; its name may identify the person.
+    known_corrected, known_ai_corrected : CorrectedMuscles or None
+        Corrected means that were known at this moment; see `corrected_means`.
     """
 
     scan: Scan
@@ -98,6 +103,18 @@ class Content:
     corrections: tuple[Correction, ...]
     by_hand_ml: float
     folder: str | None
+    known_corrected: CorrectedMuscles | None = None
+    known_ai_corrected: CorrectedMuscles | None = None
+
+    @cached_property
+    def corrected_means(self) -> CorrectedMuscles:
+        """Corrected mean fat fractions of these masks; a pass over the voxels if not yet known."""
+        known = self.known_corrected
+        return (
+            known
+            if known is not None
+            else run_to_end(corrected_job(self.scan, self.fat_map, self.muscle))[1]
+        )
 
     @property
     def case_id(self) -> str:
@@ -168,6 +185,8 @@ def content_of(case: Case, provenance: Mapping[str, Any]) -> Content:
         corrections=_corrections(case.ai.muscle, muscle, ml) if case.ai else (),
         by_hand_ml=float(np.count_nonzero(tissue >= TissueCode.LEAN_BY_HAND) * ml),
         folder=case.folder,
+        known_corrected=case.corrected if case.corrected and case.corrected.current else None,
+        known_ai_corrected=case.ai_corrected,
     )
 
 

@@ -92,7 +92,14 @@ def label_tsv(labels: tuple[Label, ...]) -> bytes:
 
 def measurements_csv(content: Content) -> bytes:
     """Return the tidy table: one row per muscle, side and measure."""
-    return csv_bytes(tidy_rows(content.measurement, content.ai_measurement))
+    return csv_bytes(
+        tidy_rows(
+            content.measurement,
+            content.ai_measurement,
+            content.corrected_means,
+            content.known_ai_corrected,
+        )
+    )
 
 
 def sidecar(content: Content, options: Options, name: str) -> dict[str, Any]:
@@ -104,12 +111,12 @@ def sidecar(content: Content, options: Options, name: str) -> dict[str, Any]:
     ai = content.ai or {}
     record: dict[str, Any] = {
         "Description": what,
-        "Manual": content.ai is None or content.corrected,
+        "Manual": content.ai is None or content.corrected_means,
         "Space": "voxels and affine of the source image; NIfTI world axes RAS+, millimetres",
         "GeneratedBy": content.program,
         "SegmentationModel": ai.get("backend"),
         "SegmentationWeightsSHA256": ai.get("weights_sha256"),
-        "CorrectedByAPerson": content.corrected,
+        "CorrectedByAPerson": content.corrected_means,
         "SourceImagesSHA256": [v.source.sha256 for v in content.scan.images],
         "Contrasts": [v.contrast.value for v in content.scan.images],
         "ResearchUseOnly": True,

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_ID = "backfat-tables/1"
-SCHEMA_FILE = Path(__file__).parent / "schema" / "backfat-tables-1.json"
+SCHEMA_ID = "backfat-tables/2"
+SCHEMA_FILE = Path(__file__).parent / "schema" / "backfat-tables-2.json"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -30,6 +30,8 @@ class Row(_Record):
     sd: Annotated[float, Field(ge=0)] | None = Field(
         description="Standard deviation from the border's position, in the same unit"
     )
+    low: float | None = Field(None, description="Lower end of a 95 % interval; null without one")
+    high: float | None = Field(None, description="Its upper end")
     coverage: Share = Field(description="Share of the level that lies within the scan")
     note: str
 
@@ -56,6 +58,7 @@ class Method(_Record):
     segmentation: str = Field(description="Origin of the muscle masks")
     edits: Annotated[int, Field(ge=0)]
     uncertainty: str
+    correction: str = Field("", description="How corrected mean fat fractions were made")
 
 
 class Levels(_Record):
@@ -84,7 +87,11 @@ class ScanRecord(_Record):
 class TableDocument(_Record):
     """Tables of one case by level, slice, disc or for the whole scan."""
 
-    schema_id: Literal["backfat-tables/1"] = Field(default="backfat-tables/1", alias="schema")
+    schema_id: Literal["backfat-tables/1", "backfat-tables/2"] = Field(
+        default="backfat-tables/2",
+        alias="schema",
+        description="Version 1 has no intervals and no corrected means; it can still be read",
+    )
     disclaimer: str
     program: str
     created: str = Field(description="UTC, ISO 8601")

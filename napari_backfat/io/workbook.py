@@ -68,14 +68,24 @@ def _give_up(book: Any) -> None:
 
 def _wide(document: TableDocument) -> tuple[list[str], list[list[Any]]]:
     """One row per level, muscle and side."""
-    columns = [m.key for m in document.measures]
+    with_interval = {row.measure for row in document.rows if row.low is not None}
+    columns, header = [], ["Level", "In the scan (%)", "Muscle", "Side"]
+    for m in document.measures:
+        columns.append(m.key)
+        header.append(f"{m.label} ({m.unit})")
+        if m.key in with_interval:
+            columns += [f"{m.key} {end}" for end in ("low", "high")]
+            header += [f"{m.label}, 95 % {end} ({m.unit})" for end in ("low", "high")]
     lines: dict[tuple[str, str, str], dict[str, Any]] = {}
     coverage: dict[str, float] = {}
     for row in document.rows:
-        lines.setdefault((row.level, row.muscle, row.side), {})[row.measure] = row.value
+        line = lines.setdefault((row.level, row.muscle, row.side), {})
+        line |= {
+            row.measure: row.value,
+            f"{row.measure} low": row.low,
+            f"{row.measure} high": row.high,
+        }
         coverage[row.level] = row.coverage
-    header = ["Level", "In the scan (%)", "Muscle", "Side"]
-    header += [f"{m.label} ({m.unit})" for m in document.measures]
     table: list[list[Any]] = []
     for (level, muscle, side), values in lines.items():
         table.append(
@@ -117,6 +127,8 @@ def _methods(document: TableDocument) -> list[list[Any]]:
             for name, position in zip(levels.disc_names, levels.discs_mm, strict=True)
         ]
     rows.append(["Uncertainty (SD)", method.uncertainty])
+    if method.correction:
+        rows.append(["Corrected mean fat fraction", method.correction])
     rows += [[f"{m.label} ({m.unit}) [{m.key}]", m.meaning] for m in document.measures]
     return rows
 

@@ -22,9 +22,13 @@ BORDER_SOURCE = (
     "1.96 x sqrt(SD1^2 + SD2^2) of both scans' border uncertainty; a second reader's variation is "
     "not in it"
 )
+INTERVAL_SOURCE = (
+    "the 95 % intervals of both scans' corrected means, half widths in quadrature; they are wider "
+    "than the published reproducibility"
+)
 COMPARED = (
-    *("volume", "lean_volume", "fat_volume", "mean_fat_fraction", "median_fat_fraction"),
-    *("fat_share", "csa", "lean_csa", "body_ratio"),
+    *("volume", "lean_volume", "fat_volume", "mean_fat_fraction", "corrected_fat_fraction"),
+    *("median_fat_fraction", "fat_share", "csa", "lean_csa", "body_ratio"),
 )
 """Measures a change is given for; grades and side differences are not differences of amounts."""
 _THRESHOLD_TOLERANCE = 1e-9
@@ -241,9 +245,19 @@ def _smallest(
         return own[measure], "given for this comparison"
     if measure in ("mean_fat_fraction", "median_fat_fraction"):
         return FAT_FRACTION_SDC_POINTS, FAT_FRACTION_SDC_SOURCE
+    if measure == "corrected_fat_fraction":
+        own_part = math.hypot(_half_interval(row), _half_interval(other))
+        if own_part > FAT_FRACTION_SDC_POINTS:
+            return own_part, INTERVAL_SOURCE
+        return FAT_FRACTION_SDC_POINTS, FAT_FRACTION_SDC_SOURCE
     if row["sd"] is not None and other["sd"] is not None:
         return Z95 * math.hypot(row["sd"], other["sd"]), BORDER_SOURCE
     return None, "not known for this measure"
+
+
+def _half_interval(row: Mapping[str, Any]) -> float:
+    low, high = row.get("low"), row.get("high")
+    return 0.0 if low is None or high is None else (float(high) - float(low)) / 2
 
 
 def _notes(earlier: Side, later: Side, partial: set[str]) -> tuple[str, ...]:

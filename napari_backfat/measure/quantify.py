@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_backfat.model.anatomy import MUSCLES, Muscle, MuscleGroup, Side, TissueCode, muscle_of
+from napari_backfat.model.anatomy import (
+    BACK,
+    MUSCLES,
+    Muscle,
+    MuscleGroup,
+    Side,
+    TissueCode,
+    muscle_of,
+)
 from napari_backfat.model.fat_map import SCALE, FatMapKind
 from napari_backfat.model.results import Asymmetry, Measurement, MuscleMeasure
 
@@ -16,10 +24,11 @@ if TYPE_CHECKING:
     from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.ledger import Ledger
 
+__all__ = ["BACK", "measure_together", "quantify"]
+
 _LEAN = [TissueCode.LEAN, TissueCode.LEAN_BY_HAND]
 _FAT = [TissueCode.FAT, TissueCode.FAT_BY_HAND]
 _HAND = [TissueCode.LEAN_BY_HAND, TissueCode.FAT_BY_HAND]
-BACK = [m for m in MUSCLES if m.group in (MuscleGroup.MULTIFIDUS, MuscleGroup.ERECTOR_SPINAE)]
 
 
 def quantify(

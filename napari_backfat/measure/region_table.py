@@ -9,6 +9,12 @@ from napari_backfat.measure.bodies import muscle_to_body_ratio
 from napari_backfat.measure.by_level import TARGETS, measure_regions
 from napari_backfat.measure.grades import goutallier_like
 from napari_backfat.measure.medians import median_fat_fractions
+from napari_backfat.measure.table import (
+    CORRECTED_KEY,
+    CORRECTED_LABEL,
+    CORRECTED_MEANING,
+    CORRECTED_UNIT,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.anatomy import Muscle
     from napari_backfat.model.fat_map import FatMap
     from napari_backfat.model.geometry import Geometry
+    from napari_backfat.model.results import CorrectedMean
 
 
 @dataclass(frozen=True)
@@ -36,11 +43,14 @@ class Details:
         Muscle area over vertebral body area.
     border : VolumeUncertainty or None
         Uncertainty of the volumes.
+    corrected : CorrectedMean or None
+        Mean fat fraction without noise; None where it was not asked for.
     """
 
     median_fat_fraction: float | None = None
     body_ratio: float | None = None
     border: VolumeUncertainty | None = None
+    corrected: CorrectedMean | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,13 @@ class RegionColumn:
     value: Callable[[RegionMeasure, Details], float | None]
     meaning: str
     sd: Callable[[RegionMeasure, VolumeUncertainty], float | None] | None = None
+
+
+CORRECTED_DEFINITION = (
+    f"{CORRECTED_MEANING} Maximum likelihood under the Rice distribution from a stated start, with "
+    "a 95 % interval (low, high) of noise, noise level and model; the outline is not in it. For "
+    "the mean as other programs compute it, see mean_fat_fraction."
+)
 
 
 def _percent(fraction: float | None) -> float | None:
@@ -111,6 +128,11 @@ COLUMNS: tuple[RegionColumn, ...] = (
         "mean_fat_fraction", "Mean FF", "%", 1, lambda m, _: _percent(m.mean_fat_fraction),
         "Mean of F/(F+W) over the voxels that have a value; independent of threshold and paint; "
         "blank unless the fat map is a fat fraction.",
+    ),
+    RegionColumn(
+        CORRECTED_KEY, CORRECTED_LABEL, CORRECTED_UNIT, 1,
+        lambda _, d: _percent(d.corrected.value) if d.corrected else None,
+        CORRECTED_DEFINITION,
     ),
     RegionColumn(
         "median_fat_fraction", "Median FF", "%", 1,
@@ -172,6 +194,7 @@ def detailed_measures(
     fat_map: FatMap,
     borders: BorderSums | None = None,
     body_areas: NDArray[np.float64] | None = None,
+    corrected: Sequence[CorrectedMean] | None = None,
 ) -> list[tuple[RegionMeasure, Details]]:
     """Measure every region with every target of `TARGETS`, details included.
 
@@ -187,6 +210,8 @@ def detailed_measures(
         Made with `TARGETS`; gives the standard deviations.
     body_areas : ndarray, shape (Z,), optional
         Of `bodies.body_areas_cm2`; gives the muscle-to-body ratio.
+    corrected : sequence of CorrectedMean, optional
+        One for each region and target, in this order.
     """
     measures = measure_regions(profile, geometry, regions)
     medians = median_fat_fractions(muscle, fat_map, regions)
@@ -196,7 +221,8 @@ def detailed_measures(
         if body_areas is not None:
             ratio = muscle_to_body_ratio(profile, body_areas, of.region, of.target.labels)
         border = borders.within(of.region, number % len(TARGETS)) if borders else None
-        rows.append((of, Details(median, ratio, border)))
+        mean = corrected[number] if corrected is not None else None
+        rows.append((of, Details(median, ratio, border, mean)))
     return rows
 
 
@@ -215,8 +241,9 @@ def region_rows(
     Returns
     -------
     list of dict
-        Keys: muscle, side, level, measure, unit, value, sd, coverage, note. `value` and `sd` are
-        None where they do not exist; `coverage` is the share 0..1 of the slab inside the scan.
+        Keys: muscle, side, level, measure, unit, value, sd, low, high, coverage, note. `value`,
+        `sd` and the 95 % interval `low` to `high` are None where they do not exist;
+        `coverage` is the share 0..1 of the slab inside the scan.
     """
     rows: list[dict[str, Any]] = []
     by_key: dict[tuple[str, str, str], RegionMeasure] = {}
@@ -228,7 +255,10 @@ def region_rows(
             sd = None
             if column.sd is not None and value is not None and details.border is not None:
                 sd = column.sd(of, details.border)
-            rows.append(_row(of, column.key, column.unit, value, sd, note))
+            row = _row(of, column.key, column.unit, value, sd, note)
+            if column.key == CORRECTED_KEY and of.present and details.corrected is not None:
+                row |= _interval(details.corrected, note)
+            rows.append(row)
     for of, _ in measured:
         sides = [by_key.get((of.region.name, of.target.muscle, s)) for s in ("left", "right")]
         left, right = sides
@@ -265,8 +295,19 @@ def _row(
         "unit": unit,
         "value": value,
         "sd": sd,
+        "low": None,
+        "high": None,
         "coverage": of.coverage,
         "note": note,
+    }
+
+
+def _interval(of: CorrectedMean, note: str) -> dict[str, Any]:
+    """Return the interval of a corrected mean, or why there is no value."""
+    return {
+        "low": _percent(of.low),
+        "high": _percent(of.high),
+        "note": "; ".join(dict.fromkeys(text for text in (note, of.why) if text)),
     }
 
 

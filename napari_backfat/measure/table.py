@@ -10,7 +10,12 @@ from napari_backfat.model.anatomy import MUSCLES, Muscle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_backfat.model.results import Measurement, MuscleMeasure
+    from napari_backfat.model.results import (
+        CorrectedMean,
+        CorrectedMuscles,
+        Measurement,
+        MuscleMeasure,
+    )
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,14 @@ MEASURES: tuple[Measure, ...] = (
     ),
 )
 
+CORRECTED_KEY, CORRECTED_LABEL, CORRECTED_UNIT = "corrected_fat_fraction", "Corrected FF", "%"
+CORRECTED_DECIMALS = 1
+CORRECTED_MEANING = (
+    "Mean fat fraction of the muscle without its outermost voxels, with what noise adds to it "
+    "taken off."
+)
+ABSENT = "not in the mask"
+NOT_CURRENT = "being computed when this was written"
 EXTRA_MEASURES: tuple[Measure, ...] = (
     Measure(
         "undefined_volume",
@@ -125,19 +138,34 @@ def value_of(measure: Measure, of: MuscleMeasure | None) -> float | None:
     return measure.value(of) if of is not None and present(of) else None
 
 
-def tidy_rows(now: Measurement, ai: Measurement | None) -> list[dict[str, Any]]:
+def corrected_of(corrected: CorrectedMuscles | None, muscle: Muscle | None) -> CorrectedMean | None:
+    """Return the corrected mean of a muscle, None of all together; None if it is not known yet."""
+    if corrected is None:
+        return None
+    return corrected.total if muscle is None else corrected.muscles[muscle]
+
+
+def tidy_rows(
+    now: Measurement,
+    ai: Measurement | None,
+    corrected: CorrectedMuscles | None = None,
+    ai_corrected: CorrectedMuscles | None = None,
+) -> list[dict[str, Any]]:
     """Return one record per muscle, side and measure, with AI value, present value and difference.
 
     Parameters
     ----------
     now, ai : Measurement
         Present numbers, and the AI's if it ran.
+    corrected, ai_corrected : CorrectedMuscles, optional
+        Corrected means of both; blank where they are missing or of former masks.
 
     Returns
     -------
     list of dict
-        Keys: muscle, side, measure, unit, value, ai_value, difference, note. Values are None where
-        they do not exist; `note` names muscles cut by the field of view.
+        Keys: muscle, side, measure, unit, value, ai_value, difference, low, high, note. Values are
+        None where they do not exist; `low` and `high` are the 95 % interval of a corrected mean;
+        `note` names muscles cut by the field of view, and says why a corrected mean is blank.
     """
     rows: list[dict[str, Any]] = []
     targets: list[tuple[str, str, Muscle | None]] = [
@@ -158,9 +186,15 @@ def tidy_rows(now: Measurement, ai: Measurement | None) -> list[dict[str, Any]]:
                     "value": value,
                     "ai_value": ai_value,
                     "difference": value - ai_value if both else None,  # type: ignore[operator]
+                    "low": None,
+                    "high": None,
                     "note": note_of(now, label),
                 }
             )
+            if measure.key == "mean_fat_fraction":
+                means = corrected_of(corrected, label), corrected_of(ai_corrected, label)
+                current = corrected is not None and corrected.current
+                rows.append(_corrected_row(rows[-1], *means, current=current))
     for group, asymmetry in now.asymmetry.items():
         former_asymmetry = ai.asymmetry[group] if ai is not None else None
         value = asymmetry.percent if asymmetry else None
@@ -174,12 +208,39 @@ def tidy_rows(now: Measurement, ai: Measurement | None) -> list[dict[str, Any]]:
                 "value": value,
                 "ai_value": ai_value,
                 "difference": None if value is None or ai_value is None else value - ai_value,
+                "low": None,
+                "high": None,
                 "note": f"larger: {asymmetry.larger.value}"
                 if asymmetry and asymmetry.larger
                 else "",
             }
         )
     return rows
+
+
+def _corrected_row(
+    beside: dict[str, Any],
+    mine: CorrectedMean | None,
+    former: CorrectedMean | None,
+    *,
+    current: bool,
+) -> dict[str, Any]:
+    """Return the row of a corrected mean, made after that of the plain mean."""
+    value = _percent(mine.value) if mine is not None and current else None
+    ai_value = _percent(former.value) if former is not None else None
+    why = NOT_CURRENT if mine is None or not current else mine.why
+    if beside["note"] == ABSENT:
+        why = ""
+    return beside | {
+        "measure": CORRECTED_KEY,
+        "unit": CORRECTED_UNIT,
+        "value": value,
+        "ai_value": ai_value,
+        "difference": None if value is None or ai_value is None else value - ai_value,
+        "low": None if value is None or mine is None else _percent(mine.low),
+        "high": None if value is None or mine is None else _percent(mine.high),
+        "note": "; ".join(dict.fromkeys(t for t in (beside["note"], why) if t)),
+    }
 
 
 def note_of(measurement: Measurement, muscle: Muscle | None) -> str:
@@ -203,7 +264,7 @@ def note_of(measurement: Measurement, muscle: Muscle | None) -> str:
 def cut_note(measure: MuscleMeasure) -> str:
     """Say where a muscle is cut by the field of view; empty if it is not, or absent."""
     if not present(measure):
-        return "not in the mask"
+        return ABSENT
     ends = [
         name
         for name, cut in (("top", measure.cut_cranially), ("bottom", measure.cut_caudally))

@@ -64,6 +64,10 @@ class Muscle(IntEnum):
 
 
 MUSCLES: tuple[Muscle, ...] = tuple(m for m in Muscle if m is not Muscle.BACKGROUND)
+BACK: tuple[Muscle, ...] = tuple(
+    m for m in MUSCLES if m.group in (MuscleGroup.MULTIFIDUS, MuscleGroup.ERECTOR_SPINAE)
+)
+"""Erector spinae and multifidus of both sides: what the risk model reads."""
 N_MUSCLE_CODES = len(Muscle)
 
 

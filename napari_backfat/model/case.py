@@ -13,13 +13,16 @@ from napari_backfat.model.patient import Patient
 
 if TYPE_CHECKING:
     import numpy as np
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from napari_backfat.model.history import Step
+    from napari_backfat.model.anatomy import Muscle
     from napari_backfat.model.ledger import Ledger
     from napari_backfat.model.levels import SpineRange
     from napari_backfat.model.masks import Masks
-    from napari_backfat.model.results import Measurement
+    from napari_backfat.model.results import CorrectedMean, CorrectedMuscles, Measurement
     from napari_backfat.model.risk_results import RiskEstimate
     from napari_backfat.model.vertebrae import VertebralLevels
     from napari_backfat.model.volume import Scan
@@ -60,6 +63,7 @@ class CaseSignals(SignalGroup):
 
     measurement = Signal(object)
     risk = Signal(object)
+    corrected = Signal(object)
     ai = Signal(object)
     ai_risk = Signal(object)
     patient = Signal(object)
@@ -86,8 +90,13 @@ class Case:
     Attributes
     ----------
     events : CaseSignals
-        One signal per evented field: measurement, risk, ai, ai_risk, patient, context,
-        levels, vertebrae, saved, scan (the same images with water and fat exchanged).
+        One signal per evented field: measurement, corrected, risk, ai, ai_risk, patient,
+        context, levels, vertebrae, saved, scan (the same images with water and fat exchanged).
+    corrected, ai_corrected : CorrectedMuscles or None
+        Mean fat fractions without noise, of the present masks and of the AI's; they are computed
+        after a rest, and may say that they are of former masks. None: not known yet.
+    corrected_regions : mapping
+        The same of parts of the spine, as far as they were asked for; by region, then by muscle.
     context : PersonalContext
         What else was recorded about the person; no model reads it.
     levels : SpineRange or None
@@ -108,6 +117,7 @@ class Case:
         "risk",
         "ai",
         "ai_risk",
+        "corrected",
         "patient",
         "context",
         "levels",
@@ -128,6 +138,9 @@ class Case:
         self.risk: RiskEstimate | None = None
         self.ai: AiResult | None = None
         self.ai_risk: RiskEstimate | None = None
+        self.corrected: CorrectedMuscles | None = None
+        self.ai_corrected: CorrectedMuscles | None = None
+        self.corrected_regions: Mapping[Any, Mapping[Muscle, CorrectedMean]] = {}
         self.saved = True
         self.folder: str | None = None
         self.adapted: tuple[dict[str, Any], ...] = ()

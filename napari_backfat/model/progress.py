@@ -1,8 +1,14 @@
-"""How a long job says how far it is."""
+"""How a long job says how far it is, and how it is run without a window."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -19,3 +25,12 @@ class Progress:
 
     fraction: float
     text: str
+
+
+def run_to_end(job: Generator[Progress, None, T]) -> T:
+    """Run a job without a window and return its result."""
+    while True:
+        try:
+            next(job)
+        except StopIteration as stop:
+            return cast("T", stop.value)

@@ -60,6 +60,56 @@ class MuscleMeasure:
 
 
 @dataclass(frozen=True)
+class CorrectedMean:
+    """Mean fat fraction of a muscle's inside, without what noise adds to it.
+
+    Attributes
+    ----------
+    value : float or None
+        0..1; None where it cannot be known.
+    low, high : float or None
+        95 % interval: noise, how well it is known, and what a model of it may leave out. Where a
+        muscle's outline lies is not in it.
+    voxels : float
+        Voxels it is of: those with a fat fraction, without the outermost layer in the slice plane.
+    why : str
+        Why there is no value; "" if there is one.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    voxels: float = 0.0
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class CorrectedMuscles:
+    """The corrected means of a scan.
+
+    Attributes
+    ----------
+    muscles : mapping of Muscle to CorrectedMean
+        One entry for each of the eight muscles.
+    total, back : CorrectedMean
+        All together, and erector spinae and multifidus of both sides.
+    current : bool
+        Whether they are of the present masks; otherwise they are being computed again.
+    noise_sd : float
+        Noise of one channel in the images' units; 0 where it is not known.
+    noise_from : str
+        Where it was read; "" where it is not known.
+    """
+
+    muscles: Mapping[Muscle, CorrectedMean]
+    total: CorrectedMean
+    back: CorrectedMean
+    current: bool = True
+    noise_sd: float = 0.0
+    noise_from: str = ""
+
+
+@dataclass(frozen=True)
 class Asymmetry:
     """Difference between the sides of one muscle; descriptive, it carries no risk weight.
 

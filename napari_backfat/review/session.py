@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
@@ -14,7 +14,7 @@ from napari_backfat.io.scan import open_scan
 from napari_backfat.io.session import CaseFiles, open_case, save_case
 from napari_backfat.measure.table import tidy_rows
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.model.progress import Progress
+from napari_backfat.model.progress import Progress, run_to_end
 from napari_backfat.review.ai_runs import AiRuns
 from napari_backfat.review.fat import fat_map_of, map_for_muscles
 from napari_backfat.review.journal import CaseJournal, fat_record, journal_of
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from napari_backfat.risk.model import RiskModel
     from napari_backfat.segment.backend import Segmentation
 
-T = TypeVar("T")
+__all__ = ["Loaded", "ReviewSession", "Segmented", "run_to_end"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +86,8 @@ class ReviewSession:
         Records every edit of the open case.
     opened : Signal(Case)
         A case was opened.
+    corrected : Corrected or None
+        Keeps the corrected mean fat fractions of the open case.
     closing : Signal(Case)
         The case is about to be closed.
     """
@@ -100,6 +102,7 @@ class ReviewSession:
         self._live: Live | None = None
         self._ai_runs: AiRuns | None = None
         self._provenance: dict[str, Any] = {}
+        self.corrected: Corrected | None = None
         self.review: dict[str, Any] = {}
 
     # ------------------------------------------------------------------ open
@@ -145,6 +148,7 @@ class ReviewSession:
         self._live = Live(case, self.risk_model)
         self._ai_runs = AiRuns(case)
         self.journal = journal_of(case, loaded.files, provenance)
+        self.corrected = Corrected(case)
         self.opened.emit(case)
         return case
 
@@ -157,11 +161,14 @@ class ReviewSession:
             self._live.stop()
         if self._ai_runs is not None:
             self._ai_runs.stop()
+        if self.corrected is not None:
+            self.corrected.stop()
         if self.journal is not None:
             self.journal.stop()
         self.case, self._live, self._ai_runs, self.journal = None, None, None, None
 
     # ------------------------------------------------------------------ AI
+        self.corrected = None
 
     def segment_job(
         self, backend_name: str = DEFAULT_BACKEND, device: str = "auto"
@@ -285,6 +292,13 @@ class ReviewSession:
 
     # ------------------------------------------------------------------ save
 
+    def include_corrected(self) -> None:
+        """Compute the corrected mean fat fractions of the present masks now, and wait for it."""
+        self._require_case()
+        assert self.corrected is not None
+        if self.corrected.wanted:
+            self.corrected.take(run_to_end(self.corrected.job()))
+
     def snapshot(self) -> tuple[CaseFiles, Scan, int]:
         """Copy what a save needs; also returns the revision it stands for."""
         case = self._require_case()
@@ -296,7 +310,12 @@ class ReviewSession:
             muscles=masks.muscle.copy(),
             tissue=masks.tissue.copy(),
             threshold=masks.threshold,
-            measurements=tidy_rows(measurement, case.ai.measurement if case.ai else None),
+            measurements=tidy_rows(
+                measurement,
+                case.ai.measurement if case.ai else None,
+                case.corrected,
+                case.ai_corrected,
+            ),
             risk=risk_record(case),
             ai_muscles=case.ai.muscle if case.ai else None,
             ai_tissue=case.ai.tissue if case.ai else None,
@@ -364,12 +383,3 @@ class ReviewSession:
         if self.case is None:
             raise BackfatError("No case is open; open a scan first.")
         return self.case
-
-
-def run_to_end(job: Generator[Progress, None, T]) -> T:
-    """Run a job without a window and return its result."""
-    while True:
-        try:
-            next(job)
-        except StopIteration as stop:
-            return cast("T", stop.value)

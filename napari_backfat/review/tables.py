@@ -19,6 +19,7 @@ from napari_backfat.io.vertebra_labels import read_vertebra_labels
 from napari_backfat.measure.bodies import body_areas_cm2, on_case_grid, vertebral_bodies
 from napari_backfat.measure.by_level import (
     DISC_SLAB_MM,
+    TARGETS,
     RegionKind,
     disc_regions,
     level_regions,
@@ -34,6 +35,9 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.model.risk_results import RESEARCH_USE_ONLY
 from napari_backfat.review.restore import now
+from napari_backfat.separate.corrected import refusal, together
+from napari_backfat.separate.corrected_scan import means_job
+from napari_backfat.separate.wording import CORRECTION_METHOD, noise_words
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -49,6 +53,8 @@ if TYPE_CHECKING:
     from napari_backfat.model.ledger import Ledger
     from napari_backfat.model.results import Measurement
     from napari_backfat.model.vertebrae import VertebralLevels
+    from napari_backfat.model.volume import Scan
+    from napari_backfat.separate.corrected import CorrectedMeans
 
 _UNCERTAINTY = (
     "Standard deviation of a volume or mean area from the position of the muscle's border alone: "
@@ -70,6 +76,10 @@ class TableRequest:
         Counts of these copies.
     measurement : Measurement
         Numbers of the whole scan.
+    scan : Scan
+        The images.
+    means : CorrectedMeans or None
+        Those of these masks, if they are known already.
     """
 
     by: RegionKind
@@ -84,6 +94,8 @@ class TableRequest:
     levels: VertebralLevels | None
     method: dict[str, Any]
     images: tuple[str, ...]
+    scan: Scan
+    means: CorrectedMeans | None = None
 
 
 def table_request(
@@ -92,6 +104,7 @@ def table_request(
     slab_mm: float = DISC_SLAB_MM,
     levels: VertebralLevels | None = None,
     copies: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None,
+    means: CorrectedMeans | None = None,
 ) -> TableRequest:
     """Copy what a table needs; to be called on the main thread.
 
@@ -107,6 +120,8 @@ def table_request(
         Default: those of the case.
     copies : two of ndarray, shape (Z, Y, X), uint8, optional
         Muscles and tissue, copied just now from masks in step; else they are copied here.
+    means : CorrectedMeans, optional
+        Those of these masks, to spare a pass.
 
     Raises
     ------
@@ -163,6 +178,8 @@ def table_request(
         levels,
         method,
         tuple(v.source.sha256 for v in case.scan.images),
+        case.scan,
+        means,
     )
 
 
@@ -205,10 +222,18 @@ def table_job(
     borders = yield from border_job(
         request.muscle, request.tissue, request.fat_map, request.threshold, geometry
     )
+    means, corrected = request.means, None
+    if means is None:
+        means = (yield from means_job(request.scan, request.fat_map, request.muscle))[0]
+    if means is not None:
+        corrected = []
+        for region in regions:
+            by_muscle = yield from means.each(region.weights(geometry.shape[0]))
+            corrected += [together(by_muscle, target.labels) for target in TARGETS]
     yield Progress(0.9, "Writing the table")
     profile = slice_profile(request.counts, geometry, request.fat_map.kind)
     measured = detailed_measures(
-        profile, geometry, regions, request.muscle, request.fat_map, borders, areas
+        profile, geometry, regions, request.muscle, request.fat_map, borders, areas, corrected
     )
     of, titles = request.measurement, request.measurement.combined_titles
     present = [m for m in MUSCLES if of.muscles[m].volume_ml > 0]
@@ -227,11 +252,22 @@ def table_job(
             **request.method,
             muscles=[titles.get(m, m.display_name) for m in present],
             uncertainty=_UNCERTAINTY,
+            correction=_correction(request, means),
         ),
         levels=_levels(request.levels, geometry),
         measures=[MeasureDefinition(**d) for d in definitions()],
         rows=[Row(**row) for row in region_rows(measured, of.combined_notes)],
     )
+
+
+def _correction(request: TableRequest, means: CorrectedMeans | None) -> str:
+    """Say how the corrected means of a table were made, or why there are none."""
+    if means is None:
+        return f"None: {refusal(request.scan, request.fat_map)}."
+    noise = means.noise
+    if noise.sd <= 0:
+        return f"None: {noise.why}."
+    return f"{CORRECTION_METHOD} {noise_words(noise)}"
 
 
 def _regions(request: TableRequest) -> tuple[Region, ...]:

@@ -9,7 +9,17 @@ from napari_backfat.separate.method import METHODS
 from napari_backfat.separate.recipe import FAT_FRACTION, Epimuscular, NoiseModel, Recipe, Scope
 
 if TYPE_CHECKING:
+    from napari_backfat.separate.noise_level import NoiseLevel
     from napari_backfat.separate.recipe import FatRecord, Fit
+
+CORRECTION_METHOD = (
+    "The corrected mean fat fraction is the mean of F/(F+W) over each muscle without its outermost "
+    "voxel layer in the slice plane, after the noise floor of the magnitude images was taken off: "
+    "in strata of voxels with like neighbours the distribution of the true signal was estimated by "
+    "maximum likelihood (EM algorithm, Rice distribution) from a gamma distribution with the "
+    "measured second moment as start. Its 95 % interval covers noise, noise level and model, not "
+    "the outline."
+)
 
 
 def title_of(recipe: Recipe) -> str:
@@ -72,6 +82,14 @@ def methods_sentence(record: FatRecord) -> str:
     else:
         text += " Fat between muscle and fascia was counted where the muscle outline holds it."
     return text
+
+
+def noise_words(noise: NoiseLevel) -> str:
+    """Say how strong the noise is and where that was read."""
+    return (
+        f"The noise of one channel has a standard deviation of {noise.sd:.3g} ({noise.low:.3g} to "
+        f"{noise.high:.3g}), read in {noise.origin}."
+    )
 
 
 def _layers(number: int) -> str:

@@ -44,7 +44,7 @@ def test_output_validates_against_the_committed_schema(by: RegionKind) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     written = json.loads(table_json(document(small_case(), by)))
     jsonschema.Draft202012Validator(schema).validate(written)
-    assert written["schema"] == "backfat-tables/1"
+    assert written["schema"] == "backfat-tables/2"
     broken = json.loads(table_json(document(small_case(), by)))
     broken["rows"][0]["coverage"] = 1.7
     with pytest.raises(jsonschema.ValidationError):
@@ -78,13 +78,31 @@ def test_document_survives_its_file(by_level: TableDocument, tmp_path: Path) -> 
         read_table(path)
 
 
+def test_a_document_of_the_first_version_can_be_read(
+    by_level: TableDocument, tmp_path: Path
+) -> None:
+    old = json.loads(table_json(by_level))
+    old["schema"] = "backfat-tables/1"
+    del old["method"]["correction"]
+    for row in old["rows"]:
+        del row["low"], row["high"]
+    former = SCHEMA_FILE.with_name("backfat-tables-1.json")
+    jsonschema.Draft202012Validator(json.loads(former.read_bytes())).validate(old)
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(old))
+    read = read_table(path)
+    assert [r.value for r in read.rows] == [r.value for r in by_level.rows]
+    assert all(r.low is None and r.high is None for r in read.rows)
+
+
 def test_tidy_csv_reads_back(by_level: TableDocument, tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     rows = [row.model_dump() for row in by_level.rows]
     path.write_bytes(csv_bytes(rows))
     read = read_csv(path)
     assert list(read[0]) == [
-        "muscle", "side", "level", "measure", "unit", "value", "sd", "coverage", "note",
+        "muscle", "side", "level", "measure", "unit", "value", "sd", "low", "high",
+        "coverage", "note",
     ]  # fmt: skip
     assert [r["value"] for r in read] == [r["value"] for r in rows]
 

@@ -20,11 +20,24 @@ from napari_backfat.model.anatomy import MUSCLES, Muscle, MuscleGroup
 from napari_backfat.model.fat_map import FatMap, FatMapKind
 from napari_backfat.model.geometry import Geometry
 from napari_backfat.model.masks import Masks
+from napari_backfat.model.results import CorrectedMean, CorrectedMuscles
 
 if TYPE_CHECKING:
     from napari_backfat.model.results import Measurement
 
-KEYS = ["muscle", "side", "measure", "unit", "value", "ai_value", "difference", "note"]
+CORRECTED = "corrected_fat_fraction"
+KEYS = [
+    "muscle",
+    "side",
+    "measure",
+    "unit",
+    "value",
+    "ai_value",
+    "difference",
+    "low",
+    "high",
+    "note",
+]
 SPINAE_L, SPINAE_R = Muscle.ERECTOR_SPINAE_LEFT, Muscle.ERECTOR_SPINAE_RIGHT
 
 
@@ -52,7 +65,7 @@ def row(rows: list[dict], muscle: str, side: str, measure: str) -> dict:
 
 def test_one_row_per_muscle_side_and_measure() -> None:
     rows = tidy_rows(measurement(4, 3), None)
-    measures = [m.key for m in (*MEASURES, *EXTRA_MEASURES)]
+    measures = [m.key for m in (*MEASURES, *EXTRA_MEASURES)] + [CORRECTED]
     assert len(rows) == (len(MUSCLES) + 1) * len(measures) + len(MuscleGroup)
     assert all(list(r) == KEYS for r in rows)
     keys = {(r["muscle"], r["side"], r["measure"]) for r in rows}
@@ -108,7 +121,7 @@ def test_absent_muscles_are_blank_and_not_zero() -> None:
     assert now_absent["difference"] is None
     assert now_absent["note"] == "not in the mask"
     psoas = [r for r in rows if r["muscle"] == "psoas major"]
-    assert len(psoas) == 2 * len((*MEASURES, *EXTRA_MEASURES)) + 1
+    assert len(psoas) == 2 * (len((*MEASURES, *EXTRA_MEASURES)) + 1) + 1
     assert all(r["value"] is r["ai_value"] is r["difference"] is None for r in psoas)
 
 
@@ -159,3 +172,38 @@ def test_measures_are_named_once_and_explained() -> None:
     assert all(m.meaning.endswith(".") and m.decimals >= 1 for m in measures)
     assert {m.unit for m in measures} == {"ml", "%", "cm2", "cm"}
     assert value_of(MEASURES[0], None) is None
+
+
+def corrected(value: float | None, why: str = "", *, current: bool = True) -> CorrectedMuscles:
+    """The same corrected mean in every muscle, as a fraction."""
+    ends = (None, None) if value is None else (value - 0.01, value + 0.02)
+    mean = CorrectedMean(value, *ends, 500.0, why)
+    return CorrectedMuscles(dict.fromkeys(MUSCLES, mean), mean, mean, current)
+
+
+def test_the_corrected_mean_stands_beside_the_plain_one_with_its_interval() -> None:
+    rows = tidy_rows(measurement(4, 3), measurement(4, 3), corrected(0.12), corrected(0.10))
+    found = row(rows, "erector spinae", "left", CORRECTED)
+    assert found["unit"] == "%"
+    numbers = [found[k] for k in ("value", "ai_value", "difference", "low", "high")]
+    assert numbers == pytest.approx([12, 10, 2, 11, 14])
+    plain = row(rows, "erector spinae", "left", "mean_fat_fraction")
+    assert plain["value"] == pytest.approx(20)
+    assert plain["low"] is plain["high"] is None
+    assert row(rows, "all muscles", "both", CORRECTED)["value"] == pytest.approx(12)
+
+
+@pytest.mark.parametrize(
+    ("of", "words"),
+    [
+        (corrected(None, "the noise cannot be read"), "the noise cannot be read"),
+        (corrected(0.12, current=False), "being computed"),
+        (None, "being computed"),
+    ],
+)
+def test_a_blank_corrected_mean_says_why(of: CorrectedMuscles | None, words: str) -> None:
+    rows = tidy_rows(measurement(4, 3), None, of)
+    found = row(rows, "erector spinae", "left", CORRECTED)
+    assert found["value"] is found["low"] is found["high"] is None
+    assert words in found["note"]
+    assert row(rows, "psoas major", "left", CORRECTED)["note"] == "not in the mask"

@@ -1,0 +1,150 @@
+"""How strong the noise is, between which bounds, and whether that can be known at all.
+
+`separate.noise` gives the one number that a fat method records. A mean that is corrected for noise
+has to say how far it can be trusted as well, and therefore needs the bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.ndimage import maximum_filter
+
+from napari_backfat.separate.noise import AIR, MUSCLES, muscle_noise
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MOST_SLICES = 48
+_MIN_AIR = 2000
+_AIR_LIMIT = 4.0  # times the noise: in air hardly any voxel is brighter
+_WINDOW = 5
+_TO_SD = 1.4826  # median absolute deviation to standard deviation of a normal distribution
+_SHARES = (25, 50, 75)
+_RAYLEIGH = np.sqrt(-2 * np.log(1 - np.array(_SHARES) / 100))  # quantiles over the parameter
+_AIR_TOLERANCE = 0.05
+_SURE = 0.005  # an estimate in air is not trusted further than this
+_MUFFLED = 0.7  # of the noise in air: less in the muscles means a filter
+_LOUDER = 1.8  # times the noise in air: more than texture has been seen to add
+_MIN_VOXELS = 200
+_NEGATIVE = 1e-3
+SMOOTH = (
+    "the noise cannot be read: neighbouring voxels are alike, as in images that were filtered or "
+    "interpolated"
+)
+NOT_MAGNITUDE = "the images hold negative values, so their noise is not that of magnitude images"
+FEW_VOXELS = "too few muscle voxels to read the noise from, and no air to read it in"
+NO_NOISE = "no noise was found in the images, so there is nothing to correct"
+
+
+@dataclass(frozen=True)
+class NoiseLevel:
+    """The noise of one channel with its bounds.
+
+    Attributes
+    ----------
+    sd : float
+        Standard deviation in the images' units; 0 where it is not known.
+    low, high : float
+        Between these it lies, by all that the images tell. A lower bound of 0 says that it is not
+        even known whether weak signal is lifted as in magnitude images.
+    origin : str
+        `AIR`, `MUSCLES`, or "".
+    why : str
+        Why it is not known; "" if it is.
+    """
+
+    sd: float
+    low: float = 0.0
+    high: float = 0.0
+    origin: str = ""
+    why: str = ""
+
+
+def noise_level(
+    water: NDArray[np.float32], fat: NDArray[np.float32], muscle: NDArray[np.uint8]
+) -> NoiseLevel:
+    """Read the noise of a pair of magnitude images, with bounds.
+
+    In air the quartiles of both images give six estimates; their mean is taken, and the largest
+    difference from it, at least 0.5 %, is the bound. They are refused if one differs by more than
+    5 %: that is no Rayleigh distribution (masked background, several coils, real-valued images).
+    Where there is no air, differences between neighbouring muscle voxels give an estimate (see
+    `separate.noise.muscle_noise`), differences across two voxels an upper bound, and the lower
+    bound is 0. At most 48 slices are read.
+
+    Parameters
+    ----------
+    water, fat : ndarray, shape (Z, Y, X), float32
+        Images of one acquisition.
+    muscle : ndarray, shape (Z, Y, X), uint8
+        `Muscle` ids.
+
+    Returns
+    -------
+    NoiseLevel
+        It depends on the images and the muscles alone, not on what was done before.
+    """
+    held = np.flatnonzero(muscle.reshape(len(muscle), -1).any(axis=1))
+    if held.size == 0:
+        return NoiseLevel(0.0, why=FEW_VOXELS)
+    chosen = held[np.unique(np.linspace(0, held.size - 1, _MOST_SLICES).astype(int))]
+    labels = muscle[chosen]
+    box = tuple(
+        slice(max(0, int(n[0]) - _WINDOW), int(n[-1]) + 1 + _WINDOW)
+        for n in (np.flatnonzero(labels.any(axis=(0, 2))), np.flatnonzero(labels.any(axis=(0, 1))))
+    )
+    labels = labels[:, *box]
+    planes = [image[chosen] for image in (water, fat)]
+    near = [plane[:, *box] for plane in planes]
+    inside = labels > 0
+    if any(float((v[inside] < 0).mean()) > _NEGATIVE for v in near):
+        return NoiseLevel(0.0, why=NOT_MAGNITUDE)
+    found = [muscle_noise(v, labels) for v in near]
+    if min(found) <= 0:
+        enough = int(inside.sum()) >= _MIN_VOXELS
+        return NoiseLevel(0.0, why=NO_NOISE if enough else FEW_VOXELS)
+    wide = min(_wide_noise(v, inside) for v in near)
+    air = _air(planes, min(found))
+    if air is None:
+        # Whatever is called noise here may be texture, and may not be lifted at all.
+        return NoiseLevel(min(found), 0.0, max(wide, *found), MUSCLES)
+    sd, bound = air
+    if max(wide, *found) < _MUFFLED * sd:
+        return NoiseLevel(0.0, why=SMOOTH)
+    high = max(sd * (1 + bound), min(found) if min(found) > _LOUDER * sd else 0.0)
+    return NoiseLevel(sd, sd * (1 - bound), high, AIR)
+
+
+def _air(planes: list[NDArray[np.float32]], expected: float) -> tuple[float, float] | None:
+    """Return the noise in air and its relative bound; None where it does not look like noise."""
+    air = np.zeros(planes[0].shape, bool)
+    for z in range(len(air)):
+        bright = planes[0][z] >= _AIR_LIMIT * expected
+        bright |= planes[1][z] >= _AIR_LIMIT * expected
+        air[z] = ~maximum_filter(bright, _WINDOW)
+    if int(air.sum()) < _MIN_AIR:
+        return None
+    estimates = np.concatenate([np.percentile(p[air], _SHARES) / _RAYLEIGH for p in planes])
+    sd = float(estimates.mean())
+    if sd <= 0:
+        return None
+    off = float(np.abs(estimates / sd - 1).max())
+    return None if off > _AIR_TOLERANCE else (sd, max(_SURE, off))
+
+
+def _wide_noise(signal: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
+    """Estimate the noise from differences across two voxels, in which less of it can cancel."""
+    corners = [
+        (slice(None), slice(*rows), slice(*columns))
+        for rows in ((2, None), (None, -2))
+        for columns in ((2, None), (None, -2))
+    ]
+    all_in = np.logical_and.reduce([inside[c] for c in corners])
+    if int(all_in.sum()) < _MIN_VOXELS:
+        return 0.0
+    a, b, c, d = (signal[corner][all_in] for corner in corners)
+    differences = (a - b - c + d) / 2
+    return _TO_SD * float(np.median(np.abs(differences - np.median(differences))))
