@@ -16,6 +16,7 @@ from napari_backfat.measure.table import tidy_rows
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress, run_to_end
 from napari_backfat.review.ai_runs import AiRuns
+from napari_backfat.review.corrected import Corrected
 from napari_backfat.review.fat import fat_map_of, map_for_muscles
 from napari_backfat.review.journal import CaseJournal, fat_record, journal_of
 from napari_backfat.review.live import Live
