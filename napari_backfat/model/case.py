@@ -12,13 +12,13 @@ from napari_backfat.model.context import PersonalContext
 from napari_backfat.model.patient import Patient
 
 if TYPE_CHECKING:
-    import numpy as np
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from napari_backfat.model.history import Step
     from napari_backfat.model.anatomy import Muscle
+    from napari_backfat.model.history import Step
     from napari_backfat.model.ledger import Ledger
     from napari_backfat.model.levels import SpineRange
     from napari_backfat.model.masks import Masks
@@ -62,8 +62,8 @@ class CaseSignals(SignalGroup):
     """What a view can listen to; each carries the new value."""
 
     measurement = Signal(object)
-    risk = Signal(object)
     corrected = Signal(object)
+    risk = Signal(object)
     ai = Signal(object)
     ai_risk = Signal(object)
     patient = Signal(object)
@@ -114,10 +114,10 @@ class Case:
 
     _evented: ClassVar[tuple[str, ...]] = (
         "measurement",
+        "corrected",
         "risk",
         "ai",
         "ai_risk",
-        "corrected",
         "patient",
         "context",
         "levels",
@@ -135,12 +135,12 @@ class Case:
         self.levels: SpineRange | None = None
         self.vertebrae: VertebralLevels | None = None
         self.measurement: Measurement | None = None
-        self.risk: RiskEstimate | None = None
-        self.ai: AiResult | None = None
-        self.ai_risk: RiskEstimate | None = None
         self.corrected: CorrectedMuscles | None = None
         self.ai_corrected: CorrectedMuscles | None = None
         self.corrected_regions: Mapping[Any, Mapping[Muscle, CorrectedMean]] = {}
+        self.risk: RiskEstimate | None = None
+        self.ai: AiResult | None = None
+        self.ai_risk: RiskEstimate | None = None
         self.saved = True
         self.folder: str | None = None
         self.adapted: tuple[dict[str, Any], ...] = ()

@@ -85,10 +85,10 @@ class ReviewSession:
         The open case.
     journal : CaseJournal or None
         Records every edit of the open case.
-    opened : Signal(Case)
-        A case was opened.
     corrected : Corrected or None
         Keeps the corrected mean fat fractions of the open case.
+    opened : Signal(Case)
+        A case was opened.
     closing : Signal(Case)
         The case is about to be closed.
     """
@@ -101,9 +101,9 @@ class ReviewSession:
         self.case: Case | None = None
         self.journal: CaseJournal | None = None
         self._live: Live | None = None
+        self.corrected: Corrected | None = None
         self._ai_runs: AiRuns | None = None
         self._provenance: dict[str, Any] = {}
-        self.corrected: Corrected | None = None
         self.review: dict[str, Any] = {}
 
     # ------------------------------------------------------------------ open
@@ -147,9 +147,9 @@ class ReviewSession:
         self.case, self._provenance = case, provenance
         self.review = dict(loaded.files.provenance.get("review") or {}) if loaded.files else {}
         self._live = Live(case, self.risk_model)
+        self.corrected = Corrected(case)
         self._ai_runs = AiRuns(case)
         self.journal = journal_of(case, loaded.files, provenance)
-        self.corrected = Corrected(case)
         self.opened.emit(case)
         return case
 
@@ -160,16 +160,16 @@ class ReviewSession:
         self.closing.emit(self.case)
         if self._live is not None:
             self._live.stop()
-        if self._ai_runs is not None:
-            self._ai_runs.stop()
         if self.corrected is not None:
             self.corrected.stop()
+        if self._ai_runs is not None:
+            self._ai_runs.stop()
         if self.journal is not None:
             self.journal.stop()
         self.case, self._live, self._ai_runs, self.journal = None, None, None, None
+        self.corrected = None
 
     # ------------------------------------------------------------------ AI
-        self.corrected = None
 
     def segment_job(
         self, backend_name: str = DEFAULT_BACKEND, device: str = "auto"
@@ -291,14 +291,14 @@ class ReviewSession:
         assert self._live is not None
         self._live.set_errors(run_to_end(mask_error_job(self._require_case())))
 
-    # ------------------------------------------------------------------ save
-
     def include_corrected(self) -> None:
         """Compute the corrected mean fat fractions of the present masks now, and wait for it."""
         self._require_case()
         assert self.corrected is not None
         if self.corrected.wanted:
             self.corrected.take(run_to_end(self.corrected.job()))
+
+    # ------------------------------------------------------------------ save
 
     def snapshot(self) -> tuple[CaseFiles, Scan, int]:
         """Copy what a save needs; also returns the revision it stands for."""
