@@ -26,15 +26,15 @@ from rich.console import Console
 from scipy import ndimage
 
 from benchmarks.correction_damage import drifted, mistakes
-from benchmarks.correction_oracle import GOAL, Oracle, Tally, worst_dice
-from benchmarks.correction_tools import OurOracle
+from benchmarks.correction_oracle import GOAL, Oracle, Score, Tally, worst_dice
+from benchmarks.correction_tools import PAIRS, OurOracle
 from benchmarks.finetuning import shifted
 from benchmarks.real_case import expert_muscles, open_case
 from benchmarks.record import Record, compared
 from napari_backfat.io.sample import sample_paths
 from napari_backfat.layers.case_layers import CaseLayers
 from napari_backfat.model.anatomy import MUSCLES, Muscle
-from napari_backfat.review.ai_here import SPREAD
+from napari_backfat.review.by_hand import SPREAD
 from napari_backfat.review.edits import Edits, Extent, Reach
 from napari_backfat.review.learn import learning, take_learnt
 from napari_backfat.review.session import ReviewSession, run_to_end
@@ -172,8 +172,7 @@ def _session_of_keys(case: Case, true: NDArray[np.uint8], others: Callable[[Tall
     oracle = OurOracle(true, case)
     began = time.perf_counter()
     for z in key_slices(true, masks.geometry.spacing_mm[0]):
-        actions = oracle.draw_slice(z)
-        tally.add("in key slices", actions, keys=actions)
+        oracle.draw_slice(z, tally, "in key slices")
     tally.left.append(int((masks.muscle != true).sum()))
     others(tally)
     tally.left.append(int((masks.muscle != true).sum()))
@@ -258,6 +257,43 @@ def ai_muscles(
     return np.where(np.isin(found, np.unique(true)), found, 0).astype(np.uint8)
 
 
+def one_by_one(damaged: NDArray[np.uint8], true: NDArray[np.uint8]) -> tuple[int, int]:
+    """Count what it would take to draw anew all that is wrong, without any help from slices.
+
+    Returns
+    -------
+    (int, int)
+        Outlines of muscles that are not good enough as a whole, in slices in which they are wrong;
+        and lines, if two neighbours of a side take one together.
+    """
+    lacking = set(np.flatnonzero(Score(damaged, true).lacking))
+    outlines = lines = 0
+    for found, right in zip(damaged, true, strict=True):
+        wrong = {m for m in lacking if not np.array_equal(found == m, right == m)}
+        outlines += len(wrong)
+        lines += sum(bool(wrong & set(pair)) for pair in PAIRS)
+    return outlines, lines
+
+
+def _places(plain: Tally, ours: Tally) -> str:
+    """Table of actions by muscle, and by slice; a line around two counts for the first."""
+    both = [*plain.places, *ours.places]
+    muscles = sorted({m for _, m in both})
+    slices = sorted({z for z, _ in both})
+
+    def row(name: str, tally: Tally, which: int, keys: list[int]) -> str:
+        counts = [sum(n for place, n in tally.places.items() if place[which] == k) for k in keys]
+        return f"| {name} | " + " | ".join(str(c or "") for c in counts) + " |"
+
+    text = []
+    for title, which, keys in (("muscle", 1, muscles), ("slice", 0, slices)):
+        heads = [(Muscle(k).display_name if k else "erased") if which else str(k) for k in keys]
+        text.append(f"| {title} | " + " | ".join(heads) + " |")
+        text.append("|---" * (len(keys) + 1) + "|")
+        text += [row("napari's brush", plain, which, keys), row("our tools", ours, which, keys), ""]
+    return "\n".join(text)
+
+
 def records() -> Iterator[Record]:
     """Actions on the sample phantom, for the table of all benchmarks."""
     session, true = sample_case()
@@ -276,9 +312,11 @@ def main(arguments: list[str]) -> int:
     console.print(
         "| case and damage | lowest Dice | wrong voxels: at first, after key slices, after what "
         "follows from them | plain brush: actions | our tools: actions (keys that choose) | ratio "
-        "| of these | learning: wall, processor | computing, plain / ours |"
+        "| of these | if every wrong outline took one, every line around two one | drawn, m: plain "
+        "/ ours | learning: wall, processor | computing, plain / ours |"
     )
-    console.print("|---" * 9 + "|")
+    console.print("|---" * 11 + "|")
+    where: list[tuple[str, Tally, Tally]] = []
     session, true = sample_case()
     assert session.case is not None
     moved = shifted(true, session.case.masks.geometry.spacing_mm)
@@ -298,12 +336,19 @@ def main(arguments: list[str]) -> int:
         for what, damaged, plain, ours in sessions(name, *given):
             parts = ", ".join(f"{n} {c}" for n, c in ours.parts.items())
             wrong = [int((damaged != rest[1]).sum()), *ours.left]
+            one, two = one_by_one(damaged, rest[1])
             console.print(
                 f"| {what} | {worst_dice(damaged, rest[1]):.2f} | {wrong} | {plain.actions} | "
                 f"{ours.actions} ({ours.keys}) | {plain.actions / ours.actions:.1f} | {parts} | "
+                f"{one}, {two} ({plain.actions / two:.1f}) | "
+                f"{plain.drawn_mm / 1000:.1f} / {ours.drawn_mm / 1000:.1f} | "
                 f"{ours.learning_s:.0f} s, {ours.learning_cpu_s:.0f} s | {plain.seconds:.0f} s / "
                 f"{ours.seconds:.0f} s |"
             )
+            where.append((what, plain, ours))
+    for what, plain, ours in where:
+        console.print(f"\n{what}: where the actions went, napari's brush / our tools\n")
+        console.print(_places(plain, ours))
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
+from skimage.morphology import skeletonize
 
 from napari_backfat.edit.patch import tight_box, wider
 
@@ -30,7 +31,9 @@ class Tally:
     seconds: float = 0.0
     learning_s: float = 0.0
     learning_cpu_s: float = 0.0
+    drawn_mm: float = 0.0
     left: list[int] = field(default_factory=list)
+    places: dict[tuple[int, int], int] = field(default_factory=dict)
     parts: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, actions: int = 1, keys: int = 0) -> None:
@@ -38,6 +41,11 @@ class Tally:
         self.actions += actions
         self.keys += keys
         self.parts[name] = self.parts.get(name, 0) + actions
+
+    def note(self, z: int, label: int, drawn_mm: float) -> None:
+        """Note where an action was, and how long a line was drawn."""
+        self.places[z, label] = self.places.get((z, label), 0) + 1
+        self.drawn_mm += drawn_mm
 
 
 class Oracle:
@@ -112,6 +120,17 @@ class Oracle:
                         found = gain, int(label), width, np.argwhere(path) + offset
         return found
 
+    def length_mm(self, points: NDArray[np.floating[Any]], how: float | str) -> float:
+        """Return how long a line is; of a brush, which may go anywhere in a region, its middle."""
+        if isinstance(how, str):
+            steps = np.diff(points, axis=0)
+            return float(np.hypot(*(steps * self._plane).T).sum())
+        low = points.min(axis=0)
+        where = np.zeros(points.max(axis=0) - low + 3, bool)
+        where[tuple((points - low + 1).T)] = True
+        middle = skeletonize(where)
+        return float(max(int(middle.sum()) - 1, 0) * np.mean(self._plane))
+
     def repair(
         self,
         muscle: NDArray[np.uint8],
@@ -134,6 +153,7 @@ class Oracle:
             before = int((muscle[z] != self.true[z]).sum())
             self._paint(z, plan[3], plan[1], plan[2])
             tally.add(plan[2] if isinstance(plan[2], str) else name)
+            tally.note(z, plan[1], self.length_mm(plan[3], plan[2]))
             assert int((muscle[z] != self.true[z]).sum()) < before, "a stroke that helped nothing"
             score.look_again(muscle, z)
             plans[z] = self.best(muscle[z], z, lacking)

@@ -58,10 +58,6 @@ def enclosed(
 def redrawn(plane: NDArray[np.uint8], label: int, inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Make a muscle in one slice exactly what an outline encloses.
 
-    What the muscle loses goes to whatever lies nearest to it and is not this muscle: along a
-    common border to the other muscle, elsewhere to the background. What it gains it takes from
-    other muscles too.
-
     Parameters
     ----------
     plane : ndarray, shape (rows, columns), uint8
@@ -74,11 +70,38 @@ def redrawn(plane: NDArray[np.uint8], label: int, inside: NDArray[np.bool_]) -> 
     Returns
     -------
     ndarray, shape (rows, columns), uint8
+        See `redrawn_as`.
+    """
+    return redrawn_as(plane, (label,), np.where(inside, np.uint8(label), np.uint8(0)))
+
+
+def redrawn_as(
+    plane: NDArray[np.uint8], labels: Sequence[int], wanted: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Make some muscles in one slice exactly what they are in another drawing.
+
+    What they lose goes to whatever lies nearest to it and is none of them: along a common border
+    to the other muscle, elsewhere to the background. What they gain they take from others too.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (rows, columns), uint8
+        Muscle ids of one slice.
+    labels : sequence of int
+        The muscles.
+    wanted : ndarray, shape (rows, columns), uint8
+        Their ids where they shall be; 0 elsewhere.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns), uint8
     """
     out = plane.copy()
-    lost = (plane == label) & ~inside
+    inside = wanted > 0
+    mine = np.isin(plane, labels)
+    lost = mine & ~inside
     if lost.any():
-        busy = (plane == label) | inside
+        busy = mine | inside
         if busy.all():
             out[lost] = 0
         else:
@@ -86,5 +109,5 @@ def redrawn(plane: NDArray[np.uint8], label: int, inside: NDArray[np.bool_]) -> 
                 busy, return_distances=False, return_indices=True
             )
             out[lost] = plane[rows[lost], columns[lost]]
-    out[inside] = label
+    out[inside] = wanted[inside]
     return out

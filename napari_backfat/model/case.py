@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from psygnal import Signal, SignalGroup
 
 from napari_backfat.model.context import PersonalContext
+from napari_backfat.model.hand_marks import HandMarks
 from napari_backfat.model.patient import Patient
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ class Case:
         Case folder it was saved to or opened from.
     adapted : tuple of dict
         Which present masks were made by weights adapted on this case; see `set_adapted`.
+    marks : HandMarks
+        What a person drew whole or called right.
     revision : int
         Grows with every change of masks or patient; tells whether a save is still up to date.
     """
@@ -143,6 +146,7 @@ class Case:
         self.ai_risk: RiskEstimate | None = None
         self.saved = True
         self.folder: str | None = None
+        self.marks = HandMarks()
         self.adapted: tuple[dict[str, Any], ...] = ()
         self._adapted_turns: WeakKeyDictionary[
             Step, tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]

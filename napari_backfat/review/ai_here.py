@@ -4,63 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_backfat.edit.spread import between_corrections
 from napari_backfat.model.errors import BackfatError
+from napari_backfat.review.by_hand import AI_HERE, corrected_slices
 from napari_backfat.review.edits import Edits
-from napari_backfat.review.exchange import EXCHANGE
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_backfat.model.case import Case
     from napari_backfat.model.masks import Change
     from napari_backfat.review.edits import Reach
     from napari_backfat.review.session import Segmented
-
-AI_HERE = "AI here"
-SPREAD = "spread"
-LEARN = "learning from slices"
-STARTS_ANEW = ("AI segmentation", "replace", "muscle map from file")
-_NO_WORD_ON_A_SLICE = frozenset(
-    {
-        "smoothing",
-        "islands",
-        "holes",
-        "grow",
-        "shrink",
-        "fat threshold",
-        "fat method",
-        AI_HERE,
-        SPREAD,
-        LEARN,
-        EXCHANGE,
-    }
-)
-
-
-def corrected_slices(case: Case) -> NDArray[np.bool_]:
-    """Return the slices that a person corrected, bool (Z,).
-
-    Those of the undo history since the masks were made, except for operations on many slices at
-    once, which are no person's word on each of them. After reopening a case there is no history:
-    then the slices that were learnt from, where the record says so, else those whose muscles
-    differ from the AI's.
-    """
-    depth, height, width = case.masks.geometry.shape
-    found = np.zeros(depth, bool)
-    steps = case.masks.history.done
-    for step in reversed(steps):
-        if step.label in STARTS_ANEW:
-            return found
-        if step.label not in _NO_WORD_ON_A_SLICE and step.index.size:
-            found[np.unique(step.index // (height * width))] = True
-    if case.adapted:
-        found[[z for z in case.adapted[-1].get("corrected_slices", ()) if z < depth]] = True
-    elif not steps and case.ai is not None:
-        found |= (case.ai.muscle != case.masks.muscle).any(axis=(1, 2))
-    return found
 
 
 def take_ai(

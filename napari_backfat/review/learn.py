@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_backfat.edit.outline import redrawn_as
 from napari_backfat.edit.patch import Patch, slab
 from napari_backfat.edit.spread import between_corrections
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.review.ai_here import LEARN, corrected_slices
+from napari_backfat.review.by_hand import LEARN, corrected_muscles
 from napari_backfat.review.edits import Edits
 from napari_backfat.review.restore import now
 from napari_backfat.segment.adapt import adapt_job
+from napari_backfat.segment.adapt_lesson import corrected_table
 from napari_backfat.segment.registry import make_backend
 from napari_backfat.segment.weights import BUNDLED
 
@@ -59,8 +61,8 @@ class Learning:
         The images.
     present : ndarray, shape (Z, Y, X), uint8
         Muscle ids at the start.
-    corrected : ndarray of bool, shape (Z,)
-        From `review.ai_here.corrected_slices`; they are not changed.
+    corrected : ndarray of bool, shape (Z, 9)
+        From `review.by_hand.corrected_muscles`; they are not changed.
     reach : Reach
         Slices that may be changed.
     """
@@ -73,17 +75,26 @@ class Learning:
     def job(
         self, folder: Path = BUNDLED, device: str = "auto"
     ) -> Generator[Progress, None, Learnt]:
-        """Learn, and outline the slices that nobody corrected; see `segment.adapt.adapt_job`.
+        """Learn, and outline what nobody corrected; see `segment.adapt.adapt_job`.
 
         What the network still misses in corrected slices is carried into their neighbours as
-        `edit.spread` does it.
+        `edit.spread` does it. Muscles that were corrected in no slice stay as they are.
         """
         adapted = yield from adapt_job(self.scan, self.present, self.corrected, folder, device)
         found = np.where(adapted.slices[:, None, None], adapted.muscle, self.present)
-        basis = np.where(self.corrected[:, None, None], self.present, found)
+        taught = self.corrected.any(axis=0)
+        if not taught[np.unique(self.present)[1:]].all():
+            rest = np.where(taught[self.present], 0, self.present)
+            found = np.where(rest > 0, rest, np.where(taught[found], found, 0)).astype(np.uint8)
+        basis = found.copy()
+        some = self.corrected.any(axis=1)
+        for z in np.flatnonzero(some):
+            own = np.flatnonzero(self.corrected[z])
+            wanted = np.where(np.isin(self.present[z], own), self.present[z], np.uint8(0))
+            basis[z] = redrawn_as(found[z], [int(m) for m in own], wanted)
         first, last = self.reach.first, self.reach.last
         spacing = self.scan.geometry.spacing_mm
-        follow = between_corrections(basis, found, self.corrected, first, last, spacing, _FOLLOW_MM)
+        follow = between_corrections(basis, found, some, first, last, spacing, _FOLLOW_MM)
         box = slab(self.present.shape, first, last)
         after = basis[box].copy()
         after[follow.where] = follow.values[follow.where]
@@ -100,8 +111,8 @@ def learning(case: Case, reach: Reach) -> Learning:
     """
     case.masks.sync()
     case.masks.finish_step("edit")
-    corrected = corrected_slices(case) & case.masks.muscle.any(axis=(1, 2))
-    count = int(corrected.sum())
+    corrected = corrected_table(case.masks.muscle, corrected_muscles(case))
+    count = int((corrected.any(axis=1) & case.masks.muscle.any(axis=(1, 2))).sum())
     if count < LEAST_SLICES:
         raise BackfatError(
             f"{count or 'No'} slice{'' if count == 1 else 's'} with muscles corrected by hand so "

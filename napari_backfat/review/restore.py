@@ -71,6 +71,8 @@ def _restore(case: Case, files: CaseFiles) -> dict[str, Any]:
     levels, vertebrae = record.get("levels"), record.get("vertebrae")
     case.adapted = tuple(dict(entry) for entry in record.get("adapted") or ())
     depth = case.scan.geometry.shape[0]
+    right = (int(z) for z in record.get("called_right") or ())
+    case.marks.loaded = {z for z in right if 0 <= z < depth}
     if vertebrae:  # absent in folders of earlier versions; the lines say what the levels are
         case.vertebrae = VertebralLevels.from_dict(vertebrae)
         case.levels = case.vertebrae.spine_range(depth)

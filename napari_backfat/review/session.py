@@ -16,6 +16,7 @@ from napari_backfat.measure.table import tidy_rows
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress, run_to_end
 from napari_backfat.review.ai_runs import AiRuns
+from napari_backfat.review.by_hand import called_right
 from napari_backfat.review.corrected import Corrected
 from napari_backfat.review.fat import fat_map_of, map_for_muscles
 from napari_backfat.review.journal import CaseJournal, fat_record, journal_of
@@ -378,6 +379,7 @@ class ReviewSession:
                 "origin": self.risk_model.origin,
             },
             **({"adapted": list(case.adapted)} if case.adapted else {}),
+            **({"called_right": right} if (right := called_right(case)) else {}),
         } | ({"review": self.review} if self.review else {})
 
     def _require_case(self) -> Case:

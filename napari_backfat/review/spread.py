@@ -11,7 +11,7 @@ from napari_backfat.edit.patch import Patch
 from napari_backfat.edit.spread import between_corrections
 from napari_backfat.model.anatomy import N_TISSUE_CODES
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.review.ai_here import AI_HERE, LEARN, SPREAD, STARTS_ANEW, corrected_slices
+from napari_backfat.review.by_hand import AI_HERE, LEARN, SPREAD, STARTS_ANEW, corrected_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,6 +11,7 @@ import numpy as np
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
+from napari_backfat.segment.adapt_lesson import corrected_table, make_lesson, slices_to_learn
 from napari_backfat.segment.adapt_torch import AdaptOptions, teach
 from napari_backfat.segment.cleanup import clean
 from napari_backfat.segment.devices import check_memory, resolve_device
@@ -18,15 +19,10 @@ from napari_backfat.segment.drawing import Outlines, draw
 from napari_backfat.segment.inference import Pass, predict, smooth_along
 from napari_backfat.segment.localise import Place
 from napari_backfat.segment.neighbours import NeighbourShapes
-from napari_backfat.segment.network import IGNORE, N_LABELS
-from napari_backfat.segment.preprocess import resample_plane, slab_matrix, window_for
-from napari_backfat.segment.reformat import labels_back, labels_back_steps, upright_frame
-from napari_backfat.segment.torch_backend import (
-    load_module,
-    network_channels,
-    reported,
-    turned_upright,
-)
+from napari_backfat.segment.network import N_LABELS
+from napari_backfat.segment.preprocess import slab_matrix, window_for
+from napari_backfat.segment.reformat import labels_back_steps, upright_frame
+from napari_backfat.segment.torch_backend import load_module, reported
 from napari_backfat.segment.torch_work import torch_at_work
 from napari_backfat.segment.weights import BUNDLED, find_weights, load_networks
 
@@ -36,9 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.volume import Scan
-    from napari_backfat.segment.preprocess import PlaneGrid
     from napari_backfat.segment.weights import Weights
 
 _MARGIN_MM, _Z_MARGIN_MM = 22.0, 10.0
@@ -55,7 +49,7 @@ class Adapted:
     Attributes
     ----------
     muscle : ndarray, shape (Z, Y, X), uint8
-        `Muscle` ids on the working grid; only muscles that the given masks have.
+        `Muscle` ids on the working grid; only muscles that were corrected in some slice.
     slices : ndarray of bool, shape (Z,)
         Slices that were looked at; the others hold nothing.
     about : dict
@@ -65,16 +59,6 @@ class Adapted:
     muscle: NDArray[np.uint8]
     slices: NDArray[np.bool_]
     about: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class _Lesson:
-    """What is known, on the grid that the network looks at."""
-
-    geometry: Geometry
-    channels: list[NDArray[np.float32]]
-    muscle: NDArray[np.uint8]
-    known: NDArray[np.bool_]
 
 
 def adapt_job(
@@ -96,10 +80,11 @@ def adapt_job(
     scan : Scan
         One image, or water and fat.
     muscle : ndarray, shape (Z, Y, X), uint8
-        Masks of the case. What corrected slices show is taught, all of it; where muscles lie in
-        the others only says where to look.
-    corrected : ndarray of bool, shape (Z,)
-        Slices that a person corrected.
+        Masks of the case. What a person corrected is taught; where muscles lie elsewhere only says
+        where to look.
+    corrected : ndarray of bool, shape (Z,) or (Z, 9)
+        Slices that a person corrected, or which muscles of each slice. Of a slice in which only
+        some are corrected, it is taught where these are and where they are not.
     folder : Path
         Weights folder to begin with.
     device : str
@@ -117,8 +102,9 @@ def adapt_job(
     BackfatError
         If no corrected slice shows a muscle, or the device or memory do not suffice.
     """
-    labelled = [m for m in MUSCLES if (muscle == m).any()]
-    if not muscle[corrected].any():
+    table = corrected_table(muscle, corrected)
+    labelled = [m for m in MUSCLES if table[:, m].any()]
+    if not labelled:
         raise BackfatError(
             "No corrected slice shows a muscle; draw some slices right, then learn from them."
         )
@@ -128,7 +114,7 @@ def adapt_job(
     with torch_at_work(device):
         return (
             yield from _run(
-                scan, muscle, corrected, labelled, folder, device, options or AdaptOptions()
+                scan, muscle, table, labelled, folder, device, options or AdaptOptions()
             )
         )
 
@@ -136,7 +122,7 @@ def adapt_job(
 def _run(
     scan: Scan,
     muscle: NDArray[np.uint8],
-    corrected: NDArray[np.bool_],
+    table: NDArray[np.bool_],
     labelled: list[Muscle],
     folder: Path,
     device: str,
@@ -152,7 +138,7 @@ def _run(
     check_memory(_BASE_BYTES + 14 * voxels, device)
     yield Progress(0.02, "Loading the network")
     fine = load_networks(weights)[1]
-    lesson = yield from _lesson(scan, muscle, corrected, frame)
+    lesson = yield from make_lesson(scan, muscle, table, frame)
     (depth, height, width), spacing = lesson.geometry.shape, lesson.geometry.spacing_mm
     to_slabs = slab_matrix(depth, spacing[0])
     slab_mm = spacing[0] * depth / len(to_slabs)
@@ -160,24 +146,24 @@ def _run(
     least = [n * weights.fine.spacing_mm for n in weights.fine.window]
     extent = (max(least[0], place.extent_mm[0]), max(least[1], place.extent_mm[1]))
     grid = window_for((height, width), spacing[1:], weights.fine.spacing_mm, place.centre, extent)
-    images, labels, taught = _slices_to_learn(lesson, to_slabs, grid, labelled)
-    known = np.zeros(N_LABELS, bool)
-    known[[0, *labelled]] = True
-    lessons = teach(fine, images, labels, known, options, device)
+    pages = slices_to_learn(lesson, to_slabs, grid)
+    lessons = teach(fine, pages.images, pages.labels, pages.known, options, device)
     while True:
         try:
             step, loss = next(lessons)
         except StopIteration as stop:
             network = stop.value
             break
-        text = f"Learning from {len(taught)} slices, step {step} of {options.steps}"
+        text = f"Learning from {len(pages.slabs)} slices, step {step} of {options.steps}"
         yield Progress(0.05 + 0.65 * step / options.steps, f"{text}, loss {loss:.2f}")
 
     shapes = None
     if frame is None:
-        shapes = NeighbourShapes(labels, taught, slab_mm, weights.fine.spacing_mm)
+        shapes = NeighbourShapes(
+            pages.labels, pages.slabs, slab_mm, weights.fine.spacing_mm, pages.known
+        )
     count = place.slabs.stop - place.slabs.start
-    wanted = np.stack([_slab(lesson, to_slabs[s]) for s in place.slabs])
+    wanted = np.stack([lesson.slab(to_slabs[s]) for s in place.slabs])
     window = np.zeros((count, N_LABELS, *grid.size), dtype=np.float16)
     for look in predict(network, wanted, grid, _LOOKS, device, _BATCH):
         if look.probability is not None:
@@ -200,29 +186,11 @@ def _run(
     slices = np.asarray(to_slabs[place.slabs.start : place.slabs.stop].any(axis=0))
     if frame is not None:
         steps = labels_back_steps(found, doubt, frame, own)
-        found, _ = yield from reported(steps, 0.97, "Turning the masks back")
+        found, doubt = yield from reported(steps, 0.97, "Turning the masks back")
         slices = np.asarray(muscle.any(axis=(1, 2)) | found.any(axis=(1, 2)))
     yield Progress(1.0, "Done")
     seconds = time.perf_counter() - started
-    return Adapted(found, slices, _about(weights, corrected, options, device, seconds))
-
-
-def _lesson(
-    scan: Scan,
-    muscle: NDArray[np.uint8],
-    corrected: NDArray[np.bool_],
-    frame: Geometry | None,
-) -> Generator[Progress, None, _Lesson]:
-    """Images, masks and what is known of them, upright if the scan is oblique."""
-    own, channels = scan.geometry, network_channels(scan)
-    known = np.broadcast_to(corrected[:, None, None], own.shape)
-    if frame is None:
-        return _Lesson(own, channels, muscle, known)
-    channels = yield from turned_upright(channels, own, frame)
-    marks = [np.ascontiguousarray(known, dtype=np.float32)]
-    share = (yield from turned_upright(marks, own, frame))[0]
-    turned, _ = labels_back(muscle, np.zeros(own.shape[0], np.float32), own, frame)
-    return _Lesson(frame, channels, turned, share > 0.99)
+    return Adapted(found, slices, _about(weights, table, options, device, seconds, doubt))
 
 
 def _place(
@@ -244,60 +212,24 @@ def _place(
     return Place((float(middle[0]), float(middle[1])), (float(extent[0]), float(extent[1])), slabs)
 
 
-def _slab(lesson: _Lesson, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average the slices of a slab, shape (2, Y, X)."""
-    part = np.flatnonzero(weights)
-    return np.stack([c[part].mean(axis=0, dtype=np.float32) for c in lesson.channels])
-
-
-def _slices_to_learn(
-    lesson: _Lesson, to_slabs: NDArray[np.float32], grid: PlaneGrid, labelled: list[Muscle]
-) -> tuple[NDArray[np.float32], NDArray[np.uint8], list[int]]:
-    """Images and labels of what is known, in the window, and which slabs these are."""
-    images, labels, taught = [], [], []
-    for index, weights in enumerate(to_slabs):
-        part = np.flatnonzero(weights)
-        part = part[lesson.known[part].any(axis=(1, 2))]  # of a slab, the corrected slices
-        if not part.size:
-            continue
-        sure = resample_plane(lesson.known[part].mean(axis=0, dtype=np.float32), grid) > 0.99
-        if sure.mean() < 0.1:
-            continue
-        shares = [
-            resample_plane((lesson.muscle[part] == m).mean(axis=0, dtype=np.float32), grid)
-            for m in labelled
-        ]
-        best = np.argmax(np.stack([1 - np.sum(shares, axis=0), *shares]), axis=0)
-        plane = np.array([0, *labelled], np.uint8)[best]
-        plane[~sure] = IGNORE
-        labels.append(plane)
-        images.append(
-            np.stack(
-                [
-                    resample_plane(c[part].mean(axis=0, dtype=np.float32), grid)
-                    for c in lesson.channels
-                ]
-            )
-        )
-        taught.append(index)
-    return np.stack(images), np.stack(labels), taught
-
-
 def _about(
     weights: Weights,
-    corrected: NDArray[np.bool_],
+    table: NDArray[np.bool_],
     options: AdaptOptions,
     device: str,
     seconds: float,
+    doubt: NDArray[np.float32],
 ) -> dict[str, Any]:
     return {
         "parent": weights.name,
         "parent_sha256": weights.sha256,
-        "corrected_slices": [int(z) for z in np.flatnonzero(corrected)],
+        "corrected_slices": [int(z) for z in np.flatnonzero(table.any(axis=1))],
+        "corrected_muscles": [[int(m) for m in np.flatnonzero(row)] for row in table if row.any()],
         "steps": options.steps,
         "learning_rate": options.learning_rate,
         "seed": options.seed,
         "device": device,
         "seconds": round(seconds, 2),
         "weights_kept": False,
+        "slice_uncertainty": [round(float(u), 3) for u in doubt],
     }

@@ -65,8 +65,9 @@ def teach(
         Corrected slices in the network's window, raw intensities.
     labels : ndarray, shape (N, Y, X), uint8
         `Muscle` ids, IGNORE where nothing is known.
-    known : ndarray of bool, shape (9,)
-        Labels that the case has; nothing is taught about the others.
+    known : ndarray of bool, shape (9,) or (N, 9)
+        Labels that the slices know; about the others each is silent, and where none of its own
+        lies, it says no more than that.
     options : AdaptOptions
         See there.
     device : str
@@ -92,10 +93,10 @@ def teach(
     scaled = (images / np.maximum(top, 1e-6)).astype(np.float32)
     pixels = images.shape[-2] * images.shape[-1]
     count = int(np.clip(round(options.batch * _USUAL_PIXELS / pixels), 1, options.batch))
-    rows = torch.from_numpy(np.repeat(known[None], count, axis=0)).to(device)
+    table = np.broadcast_to(known, (len(images), known.shape[-1]))
     kind = device.split(":")[0]
     for step in range(options.steps):
-        x, y = (t.to(device) for t in _draw(scaled, labels, rng, count))
+        x, y, rows = (t.to(device) for t in _draw(scaled, labels, table, rng, count))
         share = min(1.0, (step + 1) / 5) * 0.5 * (1 + np.cos(np.pi * step / options.steps))
         for group in optimiser.param_groups:
             group["lr"] = options.learning_rate * max(share, 0.05)
@@ -116,13 +117,18 @@ def teach(
 
 
 def _draw(
-    images: NDArray[np.float32], labels: NDArray[np.uint8], rng: np.random.Generator, count: int
-) -> tuple[Tensor, Tensor]:
-    """Draw a batch: normalised images (B, 2, Y, X) and labels (B, Y, X) int64."""
+    images: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    table: NDArray[np.bool_],
+    rng: np.random.Generator,
+    count: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw a batch: normalised images (B, 2, Y, X), labels (B, Y, X) int64, known labels (B, 9)."""
     import torch
     from torch.nn import functional as F
 
     index = rng.integers(len(images), size=count)
+    rows = torch.from_numpy(table[index])
     x = torch.from_numpy(images[index])
     code = torch.from_numpy(labels[index][:, None].astype(np.float32) + 1)  # zero: outside
     height, width = x.shape[-2:]
@@ -150,4 +156,5 @@ def _draw(
     if bool(flipped.any()):
         x[flipped] = x[flipped].flip(-1)
         y[flipped] = torch.from_numpy(MIRROR.astype(np.int64))[y[flipped].flip(-1)]
-    return normalise_batch(x), y
+        rows[flipped] = rows[flipped][:, MIRROR[: rows.shape[1]].astype(np.int64)]
+    return normalise_batch(x), y, rows

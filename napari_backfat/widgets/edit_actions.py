@@ -10,12 +10,14 @@ from psygnal import Signal
 from napari_backfat.layers.preview import Preview
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.review.ai_here import LEARN, SPREAD, take_ai
+from napari_backfat.review.ai_here import take_ai
+from napari_backfat.review.by_hand import LEARN, SPREAD, call_right, called_right
 from napari_backfat.review.edits import Edits, Extent, Reach
 from napari_backfat.review.learn import learning, take_learnt
 from napari_backfat.review.proposal import Proposal, Proposed
 from napari_backfat.review.spread import spreading, still_true
 from napari_backfat.review.stroke import image_names
+from napari_backfat.review.suggest import next_slice
 from napari_backfat.widgets.tool_table import BY_NAME
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ class EditActions:
         self._learning: Learning | None = None
         self._learnt: Learnt | None = None
         self._shown: Proposed | None = None
+        self._seen: list[int] = []  # suggested slices that were left as they are
 
     def attach(self, case: Case, layers: CaseLayers) -> None:
         """Work on this case."""
@@ -97,6 +100,7 @@ class EditActions:
         self._preview.clear()
         self._case = self._layers = self._edits = self._spreading = self._shown = None
         self._learning = self._learnt = None
+        self._seen = []
 
     @property
     def z(self) -> int:
@@ -125,7 +129,7 @@ class EditActions:
         except BackfatError as error:
             self.said.emit(str(error))
             return
-        if name in ("gaps", "ai_here", "spread", "learn"):
+        if name in ("gaps", "ai_here", "spread", "learn", "next", "right"):
             return  # it goes on when the person, or the AI, has answered
         if not self._show_made(name, muscle, edits):
             self._tell(name, muscle, change)
@@ -140,6 +144,12 @@ class EditActions:
         panel = self._panel
         who = [muscle] if muscle is not None and panel.who.currentIndex() == 0 else list(MUSCLES)
         reach = edits.reach(panel.extent_of(name), self.z, panel.slab.value())
+        if name == "next":
+            self._suggest(edits.case)
+            return None
+        if name == "right":
+            self._call_right(edits.case)
+            return None
         if name == "islands":
             return edits.remove_islands(who, panel.amount_of(name), reach)
         if name == "holes":
@@ -194,6 +204,29 @@ class EditActions:
         steps = list(dims.current_step)
         steps[-3] += step
         dims.current_step = tuple(steps)
+
+    # ------------------------------------------------------------------ which slice next
+
+    def _suggest(self, case: Case) -> None:
+        """Go to the slice that should be corrected next, and say how much is left."""
+        found = next_slice(case, self._seen)
+        if found.z in self._seen:
+            self._seen.clear()  # once round
+        self._seen.append(found.z)
+        self._go(found.z - self.z)
+        unsure = "" if found.unsure_ml is None else f", about {found.unsure_ml:.2g} ml unsure"
+        self.said.emit(
+            f"Slice {found.z}: it can speak for {100 * found.share:.0f} % of what is open. "
+            f"{found.left} slices not corrected{unsure}. Shift+R calls a slice right."
+        )
+
+    def _call_right(self, case: Case) -> None:
+        if not case.masks.muscle[self.z].any():
+            raise BackfatError("This slice has no muscles; nothing in it can be called right.")
+        marked = call_right(case, self.z)
+        count = len(called_right(case))
+        what = "is called right" if marked else "is no longer called right"
+        self.said.emit(f"Slice {self.z} {what}; {count} slice{'' if count == 1 else 's'} so far.")
 
     # ------------------------------------------------------------------ preview
 

@@ -69,7 +69,8 @@ TOOLS: tuple[ToolSpec, ...] = (
              "Draw around an area and let go to paint it; hold Shift to erase"),
     ToolSpec("redraw", "Redraw", "Shift-L",
              "Draw around the chosen muscle: in this slice it becomes exactly what you enclose; "
-             "what it loses goes to its neighbours",
+             "what it loses goes to its neighbours. A line around two muscles that goes on along "
+             "their border draws both",
              needs_muscle=True),
     ToolSpec("border", "Border", "X",
              "Draw the border between two muscles anew: each side of the line goes to one of them; "
@@ -109,10 +110,18 @@ TOOLS: tuple[ToolSpec, ...] = (
              action=True, options=(*_ON_SLICES, "amount", "apply"),
              amount=("as far as ", " mm", 4, 200, 5, 40)),
     ToolSpec("learn", "Learn", "Shift-Y",
-             "Let the network learn from the slices corrected by hand (2 to 6, drawn right) and "
-             "outline the others anew: about 20 s; press again or Enter to accept the preview, Esc "
+             "Let the network learn from the muscles corrected by hand (in 2 to 6 slices, drawn "
+             "right) and outline them anew in the others: about 20 s; press again or Enter to accept the preview, Esc "
              "to refuse. Nothing of it is kept for other cases",
              action=True, options=(*_ON_SLICES, "apply")),
+    ToolSpec("next", "Next", "Shift-S",
+             "Go to the slice whose correction is expected to help most: the network is unsure "
+             "there, it is far from corrected slices, and its muscles are large",
+             action=True),
+    ToolSpec("right", "Right", "Shift-R",
+             "Call this slice right as it stands: Learn takes all its muscles as correct, Spread "
+             "and AI here leave it as it is; again takes the mark back",
+             action=True),
     ToolSpec("ai_here", "AI here", "Y",
              "Run the AI again and take its muscles in a slab around this slice; slices corrected "
              "by hand stay, and their neighbours follow them as far as the correction spreads",

@@ -211,7 +211,7 @@ class Tools(QObject):
         if self._case is None:
             return
         if BY_NAME[name].action:
-            self._panel.edit.show_tool(name)
+            (self._panel.edit.show_tool if BY_NAME[name].options else self.do)(name)
             return
         if not self._panel.edit.buttons[name].isEnabled():
             self._tell(f"{BY_NAME[name].label} works on a muscle; choose one first (keys 1 to 8).")

@@ -10,7 +10,8 @@ import pytest
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.protection import Protection
-from napari_backfat.review.ai_here import corrected_slices, take_ai
+from napari_backfat.review.ai_here import take_ai
+from napari_backfat.review.by_hand import corrected_slices
 from napari_backfat.review.edits import Edits, Extent, Reach
 from napari_backfat.review.fat import fat_map_of
 from napari_backfat.review.session import Loaded, ReviewSession, Segmented

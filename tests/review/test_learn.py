@@ -12,7 +12,7 @@ from napari_backfat.edit.patch import Patch
 from napari_backfat.model.anatomy import Muscle, TissueCode
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.protection import Protection
-from napari_backfat.review.ai_here import LEARN, corrected_slices
+from napari_backfat.review.by_hand import LEARN, corrected_slices
 from napari_backfat.review.edits import Edits, Reach
 from napari_backfat.review.learn import Learnt, learning, take_learnt, weights_to_adapt
 from napari_backfat.review.redraw import REDRAW, redraw

@@ -9,7 +9,7 @@ from napari_backfat.edit.displacement import carried, displacement
 from napari_backfat.model.anatomy import Muscle
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.protection import Protection
-from napari_backfat.review.ai_here import SPREAD
+from napari_backfat.review.by_hand import SPREAD
 from napari_backfat.review.edits import Edits, Reach
 from napari_backfat.review.spread import before_corrections, spreading
 from napari_backfat.review.stroke import Brush
