@@ -51,6 +51,18 @@ TriState = Annotated[StrictBool | None, BeforeValidator(_tri_state)]
 _Minutes = Annotated[float | None, Field(ge=0, le=MINUTES_PER_WEEK, allow_inf_nan=False)]
 
 
+_WORDS = {
+    "age_years": ("Age", "years"),
+    "sex": ("Sex", ""),
+    "height_cm": ("Height", "cm"),
+    "weight_kg": ("Weight", "kg"),
+    "met_min_per_week": ("Activity", "MET-min/week"),
+    "moderate_min_per_week": ("Moderate activity", "min/week"),
+    "vigorous_min_per_week": ("Vigorous activity", "min/week"),
+}
+_ACTIVITY = ("met_min_per_week", "moderate_min_per_week", "vigorous_min_per_week")
+
+
 class Patient(BaseModel):
     """A person as far as known; None means unknown, never "no".
 
@@ -160,6 +172,46 @@ class Patient(BaseModel):
             raise BackfatError(f"The patient data are not valid: {_reasons(error)}.") from error
 
     @classmethod
+    def usable(cls, fields: dict[str, Any]) -> tuple[Patient, tuple[str, ...]]:
+        """Make a patient of the values that hold, and say which were left out and why.
+
+        A form uses it, so that one wrong entry does not keep the others from counting.
+
+        Parameters
+        ----------
+        fields : dict
+            Field names as in the class; missing names are unknown.
+
+        Returns
+        -------
+        patient : Patient
+            A value outside its range is unknown in it, and so is the activity if its entries
+            contradict each other.
+        left_out : tuple of str
+            A sentence for each value that was left out.
+
+        Raises
+        ------
+        BackfatError
+            If a field name is not known.
+        """
+        kept, left_out = dict(fields), []
+        try:
+            return cls.model_validate(kept), ()
+        except ValidationError as error:
+            for item in error.errors():
+                if item["loc"] and item["loc"][0] in _WORDS:
+                    name = str(item["loc"][0])
+                    left_out.append(_left_out(name, kept.pop(name), item.get("ctx", {})))
+        try:
+            return cls.model_validate(kept), tuple(left_out)
+        except ValidationError as error:
+            for name in _ACTIVITY:
+                kept.pop(name, None)
+            left_out.append(f"The activity is left out: {_reasons(error)}.")
+        return cls.parse(kept), tuple(left_out)
+
+    @classmethod
     def from_json(cls, text: str | bytes) -> Patient:
         """Read the patient from JSON text, the form written by `to_json`.
 
@@ -185,6 +237,15 @@ class Patient(BaseModel):
     def to_json(self) -> str:
         """Return the patient as JSON text with units in the field names; null means unknown."""
         return self.model_dump_json(indent=2)
+
+
+def _left_out(name: str, value: Any, bounds: dict[str, Any]) -> str:
+    called, unit = _WORDS[name]
+    limits = [f"at least {bounds['ge']:g} {unit}"] if "ge" in bounds else []
+    limits += [f"at most {bounds['le']:g} {unit}"] if "le" in bounds else []
+    known = f" ({' and '.join(limits)})" if limits else ""
+    shown = f"{value:g} {unit}" if isinstance(value, int | float) else f"{value!r}"
+    return f"{called} {shown} is left out{known}."
 
 
 def _reasons(error: ValidationError) -> str:

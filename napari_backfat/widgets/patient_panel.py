@@ -38,7 +38,7 @@ class PatientPanel(QWidget):
     Signals
     -------
     patient_changed(Patient)
-        A valid set of entries; a contradictory one is explained in the form instead.
+        What holds of the entries; the form says what was left out and why.
     """
 
     patient_changed = Signal(object)
@@ -86,6 +86,7 @@ class PatientPanel(QWidget):
         self.problem = QLabel()
         self.problem.setWordWrap(True)
         themed(self.problem, "color: #E08A1E;")
+        self._announcing = False
         self._offered: Person | None = None
         self.offer = QLabel()
         self.offer.setWordWrap(True)
@@ -130,6 +131,8 @@ class PatientPanel(QWidget):
 
     def set_patient(self, patient: Patient) -> None:
         """Show a patient without announcing it as an entry."""
+        if self._announcing:  # it comes from this form, which may also hold what was left out
+            return
         values = patient.model_dump(mode="json")
         boxes = {
             "age_years": self.age,
@@ -182,15 +185,13 @@ class PatientPanel(QWidget):
         self.patient_changed.emit(patient)
 
     def _on_entry(self, _: Any = None) -> None:
-        try:
-            patient = Patient.parse(self.entries())
-        except BackfatError as error:
-            self.problem.setText(str(error))
-            return
-        self.problem.clear()
+        patient, left_out = Patient.usable(self.entries())
+        self.problem.setText(" ".join(left_out))
         self.activity_note.setText(patient.activity_formula)
         self._show_offer()
+        self._announcing = True
         self.patient_changed.emit(patient)
+        self._announcing = False
 
 
 def _number(maximum: float, decimals: int, suffix: str, tip: str) -> QDoubleSpinBox:

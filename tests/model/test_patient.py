@@ -127,3 +127,26 @@ def test_size_has_limits() -> None:
             Patient.parse(wrong)
     old = '{"schema_version": 1, "age_years": 50}'  # as files were before sizes were recorded
     assert Patient.from_json(old).height_cm is None
+
+
+def test_one_wrong_value_does_not_keep_the_others_from_counting() -> None:
+    fields = {"age_years": 80, "height_cm": 1.0, "weight_kg": 1.0, "met_min_per_week": 500}
+    patient, left_out = Patient.usable(fields)
+    assert patient == Patient(age_years=80, met_min_per_week=500)
+    assert left_out == (
+        "Height 1 cm is left out (at least 30 cm).",
+        "Weight 1 kg is left out (at least 2 kg).",
+    )
+    assert Patient.usable({"age_years": 80}) == (Patient(age_years=80), ())
+
+
+def test_activity_that_contradicts_itself_is_unknown() -> None:
+    minutes = {"moderate_min_per_week": 120, "vigorous_min_per_week": 60}
+    fields = {"age_years": 80, "height_cm": 1.0, "met_min_per_week": 500, **minutes}
+    patient, left_out = Patient.usable(fields)
+    assert patient == Patient(age_years=80)
+    assert len(left_out) == 2
+    assert "500 MET-min/week contradicts" in left_out[1]
+    assert Patient.usable(minutes)[0].activity_met_min_per_week == 960
+    with pytest.raises(BackfatError, match="shoe_size"):
+        Patient.usable({"shoe_size": 43})

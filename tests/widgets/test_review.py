@@ -212,6 +212,28 @@ def test_save_and_reopen_restores_everything(
     assert bench.counts_are_right()
 
 
+def test_the_estimate_is_of_what_the_form_shows(bench: Bench) -> None:
+    """A wrong height once kept every later entry from the estimate, which went on with the old."""
+    panel = bench.review.patient_panel
+    panel.age.setValue(20)
+    panel.height_cm.setValue(1)  # of "1.75"
+    assert "Height 1 cm is left out" in panel.problem.text()
+    panel.age.setValue(60)
+    assert bench.case.patient.age_years == 60
+    assert bench.case.patient.height_cm is None
+    assert (panel.height_cm.value(), panel.age.value()) == (1, 60)
+    assert "Height 1 cm is left out" in panel.problem.text()
+    panel.height_cm.setValue(175)
+    assert bench.case.patient.height_cm == 175
+    assert panel.problem.text() == ""
+    panel.met.setValue(500)
+    panel.moderate.setValue(100)
+    panel.vigorous.setValue(100)
+    assert "The activity is left out" in panel.problem.text()
+    assert bench.case.patient.activity_met_min_per_week is None
+    assert panel.met.value() == 500
+
+
 def test_leaving_unsaved_work_is_asked(bench: Bench, tmp_path: Path) -> None:
     bench.key(Qt.Key.Key_1)
     bench.stroke((4, 7))
