@@ -234,7 +234,8 @@ class CompareControl(QObject):
         dims.current_step = tuple(step)
         slices = int((counts > 0).sum())
         self._panel.set_note(
-            f"{_ACROSS[axis]} slice {found}: {counts[found]} voxels differ; {slices} such slices"
+            f"{_ACROSS[axis]} slice {found}: {counts[found]} voxels differ; "
+            f"{slices} such slice{'s' if slices > 1 else ''}"
         )
 
     def _show_state(self) -> None:

@@ -56,12 +56,18 @@ class ComparePanel(QWidget):
         self.blink = check_button("Blink", "Show these masks instead of the present ones (hold Z)")
         self.blink.toggled.connect(self.blink_toggled)
         legend = "; ".join(
-            f"<span style='color:{color}'>\N{BLACK SQUARE}</span> {NAMES[value]}"
+            # On black, as on the picture: one of the colours is white.
+            f"<span style='color:{color}; background-color:#000000'>&nbsp;\N{BLACK SQUARE}&nbsp;"
+            f"</span> {NAMES[value]}"
             for value, color in DIFFERENCE_HEX.items()
         )
         self.map = check_button("Differences", "")
         self.map.setToolTip(f"<qt>Colour what differs (Shift+D): {legend}</qt>")
         self.map.toggled.connect(self.map_toggled)
+        self.legend = QLabel(legend)
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        self.legend.setWordWrap(True)
+        self.legend.setVisible(False)
         self.next = QToolButton()
         self.next.setText("Next")
         self.next.setToolTip("Show the next slice on which the masks differ (Shift+W)")
@@ -79,6 +85,7 @@ class ComparePanel(QWidget):
         for column, widget in enumerate((self.choice, self.blink, self.map, self.next), start=1):
             grid.addWidget(widget, 0, column)
         grid.addWidget(self.note, 1, 0, 1, 5)
+        grid.addWidget(self.legend, 2, 0, 1, 5)
         self.set_readings((), None)
 
     def _on_choice(self, index: int) -> None:
@@ -109,6 +116,7 @@ class ComparePanel(QWidget):
             button.blockSignals(True)
             button.setChecked(on)
             button.blockSignals(False)
+        self.legend.setVisible(mapped)
 
     def set_note(self, text: str) -> None:
         """Say what was found; an empty text hides the line."""

@@ -20,10 +20,11 @@ from napari_backfat.widgets.models_panel import ModelsPanel
 from napari_backfat.widgets.uncertain import UncertainSlices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_backfat.model.case import Case
 
+_CUT = "continues beyond the scan"
 _REMARK = 52  # letters, one line; all remarks stand in the tooltip
 
 
@@ -141,11 +142,10 @@ class SegmentPanel(QWidget):
             f"{about.get('device', 'unknown device')}"
         )
         weights = f"Weights (SHA-256): {about.get('weights_sha256')}"
-        if flags:
-            # That a muscle goes on beyond the last slice is no reason to doubt its outline.
-            first = min(flags, key=lambda f: f["kind"] == "continues beyond the scan")["text"]
-            number = "1 remark" if len(flags) == 1 else f"{len(flags)} remarks"
-            text += f"\n{number}: {shorten(first, _REMARK, placeholder=' …')}"
+        remarks = _remarks(flags)
+        if remarks:
+            number = "1 remark" if len(remarks) == 1 else f"{len(remarks)} remarks"
+            text += f"\n{number}: {shorten(remarks[0], _REMARK, placeholder=' …')}"
         self.set_result(text, "\n".join([*(f["text"] for f in flags), weights]))
 
     def set_result(self, text: str, details: str) -> None:
@@ -153,3 +153,15 @@ class SegmentPanel(QWidget):
         self.result.setText(text)
         self.result.setToolTip(details)
         self.result.setVisible(bool(text))
+
+
+def _remarks(flags: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return what there is to look at, the muscles that the scan cuts in one remark at the end.
+
+    That a muscle goes on beyond the last slice is no reason to doubt its outline, and on a lumbar
+    scan it holds for all eight: told one by one, they would hide a remark that matters.
+    """
+    cut = [f["text"] for f in flags if f["kind"] == _CUT]
+    rest = [f["text"] for f in flags if f["kind"] != _CUT]
+    together = [f"{len(cut)} muscles continue beyond the scan"] if len(cut) > 1 else cut
+    return [*rest, *together]

@@ -12,9 +12,11 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_backfat.layers.fused import FUSED
+from napari_backfat.layers.reading_layers import DIFFERENCE_HEX
 from napari_backfat.model.anatomy import Muscle
 from napari_backfat.model.case import AiResult
 from napari_backfat.model.colors import muscle_rgb
+from napari_backfat.review.compare import NAMES
 from napari_backfat.review.session import ReviewSession
 from napari_backfat.widgets.cheat_sheet import key_rows
 from tests.widgets.conftest import settle, wait_for
@@ -304,8 +306,14 @@ def test_blink_and_differences_from_the_ai(bench: Bench) -> None:
     masks.sync()
     bench.key(Qt.Key.Key_W, _SHIFT)
     assert bench.viewer.dims.current_step[0] == 4
-    assert "24 voxels" in bench.review.view_panel.compare.note.text()
+    panel = bench.review.view_panel.compare
+    assert panel.note.text() == "axial slice 4: 24 voxels differ; 1 such slice"
+    assert panel.legend.isHidden()
     bench.key(Qt.Key.Key_D, _SHIFT)
+    assert not panel.legend.isHidden()  # what the colours on the picture mean
+    for value, color in DIFFERENCE_HEX.items():
+        assert color in panel.legend.text()
+        assert NAMES[value] in panel.legend.text()
     assert control.layers is not None
     assert control.layers.map is not None
     assert np.count_nonzero(control.layers.map.data[4] == 1) == 24

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import Qt
 
+from napari_backfat.model.anatomy import MUSCLES
 from napari_backfat.review.session import Segmented
 from napari_backfat.segment.backend import QualityFlag, Segmentation
 from tests.widgets.conftest import settle, wait_for
@@ -67,6 +68,26 @@ def test_the_doubts_are_saved_and_opened_with_the_case(bench: Bench, tmp_path: o
     bench.review.desk.open_case(folder)
     settle(0.5)
     assert bench.review.segment_panel.uncertain.slices == (2, 4)
+
+
+def test_cut_muscles_do_not_hide_a_remark_that_matters(bench: Bench) -> None:
+    accept(bench, DOUBT)
+    ai = bench.case.ai
+    assert ai is not None
+    cut = [
+        {"kind": "continues beyond the scan", "text": f"{m.display_name} continues."}
+        for m in MUSCLES
+    ]
+    panel = bench.review.segment_panel
+    for flags, said in (
+        ([*cut, {"kind": "x", "text": "Check L5."}], "2 remarks: Check L5."),
+        (cut, "1 remark: 8 muscles continue beyond the scan"),
+        (cut[:1], f"1 remark: {MUSCLES[0].display_name} continues."),
+    ):
+        ai.provenance["flags"] = flags
+        panel.set_case(bench.case)
+        assert panel.result.text().endswith(said)
+        assert all(flag["text"] in panel.result.toolTip() for flag in flags)
 
 
 def test_a_backend_that_knows_no_doubt_offers_nothing(bench: Bench) -> None:
