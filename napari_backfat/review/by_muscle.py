@@ -235,7 +235,10 @@ class Tally:
 
 
 def _sizes(muscles: NDArray[np.uint8]) -> NDArray[np.int64]:
-    return np.bincount(muscles.ravel(), minlength=N_MUSCLE_CODES)[1:N_MUSCLE_CODES]
+    sizes = np.zeros(N_MUSCLE_CODES, np.int64)
+    for plane in muscles:  # a tenth of a scan is muscle: counting the rest takes ten times as long
+        sizes += np.bincount(plane[plane > 0], minlength=N_MUSCLE_CODES)[:N_MUSCLE_CODES]
+    return sizes[1:]
 
 
 def _agreement(

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
+from napari_backfat.model.anatomy import MUSCLES, N_MUSCLE_CODES, Muscle, TissueCode
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.worklist.regions import disagreement_regions
+from napari_backfat.worklist.staple import majority_of, staple_of
+from napari_backfat.worklist.votes import Votes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-_UNDECIDED = 255
-_STAPLE_ITERATIONS = 100
+_MARGIN = 2
 _REGION = re.compile(r"region:(\d+)=([A-Za-z])")
 _CHOICE = re.compile(r"([a-z_]+)=([A-Za-z])(?::(\d+)-(\d+))?")
 
@@ -179,38 +180,28 @@ def majority(readings: Sequence[NDArray[np.uint8]]) -> Consensus:
 
     With two readers that is what both have in common.
     """
-    import SimpleITK as sitk
-
     _shape(readings)
-    voted = sitk.GetArrayFromImage(
-        sitk.LabelVoting([sitk.GetImageFromArray(r) for r in readings], _UNDECIDED)
-    )
-    return _settled(voted, {"method": "majority", "readings": len(readings)})
+    votes = Votes.of(readings)
+    voted = majority_of(votes.answers, N_MUSCLE_CODES)
+    return _settled(votes, voted, {"method": "majority", "readings": len(readings)})
 
 
 def staple(readings: Sequence[NDArray[np.uint8]]) -> Consensus:
     """Estimate the true map and each reader's reliability together (STAPLE for several labels).
 
-    Warfield SK, Zou KH, Wells WM. IEEE Trans Med Imaging 2004;23:903-921; several labels:
-    Rohlfing T et al. IPMI 2003 (ITK's MultiLabelSTAPLEImageFilter). Only the box around all
-    muscles takes part, so that air does not make every reader look perfect. With two readers the
+    See `staple.staple_of` for method and sources. Only the box around all muscles takes part, with
+    two voxels around it: the prior of the background and how reliably readers see it both grow with
+    the air that is counted, and with much of it every reader looks perfect. With two readers the
     data cannot tell who is right: the result then follows from small differences in size and is
     not better founded than a choice; three or more are what the method is for.
     """
-    import SimpleITK as sitk
-
-    shape = _shape(readings)
-    anywhere = np.any([r > 0 for r in readings], axis=0)
-    if not anywhere.any():
+    _shape(readings)
+    votes = Votes.of(readings, _MARGIN)
+    if len(votes.counts) == 1:
         raise BackfatError("No reading holds a muscle; there is nothing to agree on.")
-    box = tuple(slice(max(0, int(i.min()) - 2), int(i.max()) + 3) for i in np.nonzero(anywhere))
-    used = sitk.MultiLabelSTAPLEImageFilter()
-    used.SetLabelForUndecidedPixels(_UNDECIDED)
-    used.SetMaximumNumberOfIterations(_STAPLE_ITERATIONS)
-    images = [sitk.GetImageFromArray(np.ascontiguousarray(r[box])) for r in readings]
-    found = np.zeros(shape, np.uint8)
-    found[box] = sitk.GetArrayFromImage(used.Execute(images))
-    return _settled(found, {"method": "STAPLE", "readings": len(readings)})
+    found = staple_of(votes.answers, votes.counts, N_MUSCLE_CODES)
+    record = {"iterations": found.iterations, "converged": found.converged}
+    return _settled(votes, found.labels, {"method": "STAPLE", "readings": len(readings)} | record)
 
 
 def tissue_for(
@@ -252,10 +243,10 @@ def reliability(
     return found
 
 
-def _settled(labels: NDArray[np.uint8], method: dict[str, object]) -> Consensus:
-    undecided = labels == _UNDECIDED
-    muscles = np.where(undecided, np.uint8(Muscle.BACKGROUND), labels).astype(np.uint8)
-    return Consensus(muscles, int(np.count_nonzero(undecided)), method)
+def _settled(votes: Votes, labels: NDArray[np.int64], method: dict[str, object]) -> Consensus:
+    """Give each voxel the label of its answer; -1 is undecided."""
+    muscles = votes.spread(np.maximum(labels, Muscle.BACKGROUND).astype(np.uint8))
+    return Consensus(muscles, int(votes.counts[labels < 0].sum()), method)
 
 
 def _shape(readings: Sequence[NDArray[np.uint8]]) -> tuple[int, int, int]:

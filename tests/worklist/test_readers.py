@@ -24,6 +24,8 @@ from napari_backfat.worklist.consensus import (
 from napari_backfat.worklist.icc import differences, icc
 from napari_backfat.worklist.label_checks import check_labels, refuse_grave
 from napari_backfat.worklist.regions import disagreement_regions
+from napari_backfat.worklist.staple import staple_of
+from napari_backfat.worklist.votes import Votes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -236,6 +238,102 @@ def test_majority_and_staple() -> None:
     found = staple(readers)
     assert np.count_nonzero(found.muscles != truth) < np.count_nonzero(readers[0] != truth) / 5
     assert not found.muscles[truth == 0].any()
+
+
+def some_readings(readers: int, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+    """Readers of one truth with eight muscles, who shift it, miss voxels and mix up names."""
+    truth = np.zeros((5, 40, 60), np.uint8)
+    for label in range(1, 9):
+        truth[1:, 8:30, 5 + 6 * label : 10 + 6 * label] = label
+    found = []
+    for share in rng.uniform(0.01, 0.2, readers):
+        reading = np.roll(truth, int(rng.integers(-2, 3)), axis=1)
+        reading[(rng.random(truth.shape) < share) & (truth > 0)] = 0
+        mixed = (rng.random(truth.shape) < share / 3) & (truth > 0)
+        reading[mixed] = rng.integers(0, 9, int(mixed.sum()))
+        found.append(reading)
+    return found
+
+
+def itk_staple(readings: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """What ITK makes of the same box."""
+    seen = np.nonzero(np.any([r > 0 for r in readings], axis=0))
+    box = tuple(slice(max(0, int(i.min()) - 2), int(i.max()) + 3) for i in seen)
+    used = sitk.MultiLabelSTAPLEImageFilter()
+    used.SetLabelForUndecidedPixels(255)
+    used.SetMaximumNumberOfIterations(100)
+    images = [sitk.GetImageFromArray(np.ascontiguousarray(r[box])) for r in readings]
+    found = np.zeros(readings[0].shape, np.uint8)
+    found[box] = sitk.GetArrayFromImage(used.Execute(images))
+    return found
+
+
+@pytest.mark.parametrize("readers", [3, 4, 5, 7])
+def test_staple_of_counted_answers_is_that_of_all_voxels(readers: int) -> None:
+    rng = np.random.default_rng(readers)
+    for _ in range(3):
+        readings = some_readings(readers, rng)
+        made = staple(readings)
+        assert made.method["converged"]
+        assert made.method["iterations"] > 1
+        box = Votes.of(readings, 2).box
+        rows = np.stack([r[box].ravel() for r in readings], axis=1)
+        each = staple_of(rows, np.ones(len(rows), np.int64), 9)  # every voxel by itself
+        assert np.array_equal(made.muscles[box].ravel(), np.maximum(each.labels, 0))
+        assert made.undecided == np.count_nonzero(each.labels < 0)
+        # ITK sums in single precision, which decides single voxels otherwise.
+        wanted = itk_staple(readings)
+        assert np.count_nonzero(made.muscles != np.where(wanted == 255, 0, wanted)) <= 5
+        assert np.count_nonzero(wanted != majority(readings).muscles) > 50
+
+
+@pytest.mark.parametrize("readers", [2, 3, 6, 7, 9])
+def test_majority_against_itk(readers: int) -> None:
+    readings = some_readings(readers, np.random.default_rng(readers))
+    voted = sitk.GetArrayFromImage(
+        sitk.LabelVoting([sitk.GetImageFromArray(r) for r in readings], 255)
+    )
+    made = majority(readings)
+    assert np.array_equal(made.muscles, np.where(voted == 255, 0, voted))
+    assert made.undecided == np.count_nonzero(voted == 255) > 0
+
+
+def test_staple_of_two_readers_does_not_depend_on_how_labels_are_numbered() -> None:
+    """ITK's does: its start counts ties of a label as background of the next one."""
+    readings = some_readings(2, np.random.default_rng(3))
+    made = staple(readings).muscles
+    assert not np.array_equal(made, majority(readings).muscles)
+    order = np.array([0, 5, 3, 8, 1, 7, 2, 6, 4], np.uint8)
+    assert np.array_equal(staple([order[r] for r in readings]).muscles, order[made])
+    assert np.array_equal(staple(readings[::-1]).muscles, made)
+
+
+def test_answers_are_counted_as_voxels_are() -> None:
+    for readers in (2, 6, 7):
+        readings = some_readings(readers, np.random.default_rng(1))
+        votes = Votes.of(readings, 2)
+        rows = np.stack([r[votes.box].ravel() for r in readings], axis=1)
+        answers, counts = np.unique(rows, axis=0, return_counts=True)
+        order = np.lexsort(votes.answers.T)
+        wanted = np.lexsort(answers.T)
+        assert np.array_equal(votes.answers[order], answers[wanted])
+        assert np.array_equal(votes.counts[order], counts[wanted])
+        assert np.array_equal(votes.spread(votes.answers[:, 1]), readings[1])
+    outside = np.ones(readings[0].shape, bool)
+    outside[votes.box] = False
+    assert outside.any()
+    assert not any(r[outside].any() for r in readings)
+
+
+def test_a_consensus_of_nothing_or_of_unknown_labels() -> None:
+    empty = np.zeros((2, 4, 4), np.uint8)
+    assert majority([empty, empty]).undecided == 0
+    with pytest.raises(BackfatError, match="nothing to agree on"):
+        staple([empty, empty])
+    with pytest.raises(BackfatError, match="label 9"):
+        majority([empty, empty + np.uint8(9)])
+    with pytest.raises(BackfatError, match="at most 20"):
+        majority([empty] * 21)
 
 
 def test_tissue_of_a_consensus_keeps_hand_painted_marks() -> None:
