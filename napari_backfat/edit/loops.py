@@ -16,6 +16,7 @@ _MOST_PIXELS = 1_000_000
 _FINEST = 8  # pixels of the drawing per voxel
 _LEAST_SHARE = 0.03  # of the largest loop; smaller ones are where a line trembles over itself
 _LEAST_MM2 = 15.0
+_STEP_MM, _MOST_STEPS = 1.0, 5000
 _JOIN_MM = 6.0
 _JOIN_SHARE = 0.04  # of the line's length, if that is more
 
@@ -62,15 +63,15 @@ def loops(
         A voxel belongs to the loop that its centre lies in.
     """
     nothing = Loops(np.zeros(shape, np.uint8), 0)
-    points = np.asarray(points, float)
     if len(points) < 3 or not np.isfinite(points).all():
         return nothing
-    low = np.floor(points.min(axis=0)).astype(int) - 2
-    size = np.ceil(points.max(axis=0)).astype(int) + 3 - low
+    way = _close(np.asarray(points, np.float64), np.asarray(spacing_mm, np.float64))
+    low = np.floor(way.min(axis=0)).astype(int) - 2
+    size = np.ceil(way.max(axis=0)).astype(int) + 3 - low
     fine = int(np.clip(np.sqrt(_MOST_PIXELS / max(int(size.prod()), 1)), 1, _FINEST))
     wall = np.zeros(size * fine, bool)
     pieces = np.concatenate(
-        [np.stack([points[:-1], points[1:]], axis=1), _joints(points, np.asarray(spacing_mm))]
+        [np.stack([way[:-1], way[1:]], axis=1), _joints(way, np.asarray(spacing_mm, np.float64))]
     )
     corners = np.floor((pieces - low + 0.5) * fine).astype(int)
     for (r0, c0), (r1, c1) in np.clip(corners, 0, np.array(wall.shape) - 1):
@@ -104,6 +105,15 @@ def loops(
     own = tuple(slice(a, b) for a, b in zip(top, bottom, strict=True))
     faces[own] = small[top[0] - low[0] : bottom[0] - low[0], top[1] - low[1] : bottom[1] - low[1]]
     return Loops(faces, len(kept))
+
+
+def _close(points: NDArray[np.float64], spacing_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a line with points at most a millimetre apart; a fast hand leaves few."""
+    steps = np.hypot(*(np.diff(points, axis=0) * spacing_mm).T)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    count = int(np.clip(np.ceil(along[-1] / _STEP_MM), 1, _MOST_STEPS))
+    at = np.union1d(along, np.linspace(0, along[-1], count + 1))
+    return np.stack([np.interp(at, along, points[:, axis]) for axis in (0, 1)], axis=1)
 
 
 def _joints(points: NDArray[np.float64], spacing_mm: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from napari_backfat.layers.tool_options import Tool, ToolOptions, obstacle_to
 from napari_backfat.model.anatomy import Muscle, TissueCode
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.review.edits import Edits
-from napari_backfat.review.redraw import redraw
+from napari_backfat.review.redraw import drawn_text, redraw
 from napari_backfat.review.stroke import Brush, Edges, Window
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class CanvasTools:
     window_picked : Signal(Window)
         A window of values was picked from the image.
     problem : Signal(str)
-        One sentence about something that could not be done.
+        One sentence about something that could not be done, or about what was.
     edited : Signal()
         An undo step was closed.
     """
@@ -358,7 +358,8 @@ class CanvasTools:
         assert self._edits is not None
         flat, index = points[:, list(self._plane)], self.slice_index
         if self._tool is Tool.REDRAW:
-            redraw(self._edits, self.target, self._plane, index, flat)
+            if redraw(self._edits, self.target, self._plane, index, flat) is not None:
+                self.problem.emit(drawn_text(self._edits))
             return
         if self._tool in (Tool.LASSO, Tool.POLYGON):
             step = self._tool.value
@@ -380,14 +381,12 @@ class CanvasTools:
         assert self._edits is not None
         options = self.options
         axes = (0, 1, 2) if options.ball else self._plane
-        window = None
-        if options.fill_by_image:
-            window = options.window
-            if window is None:
-                raise BackfatError(
-                    "The fill has no window of values yet: hold Ctrl and click or drag on the "
-                    "tissue to fill."
-                )
+        window = options.window if options.fill_by_image else None
+        if options.fill_by_image and window is None:
+            raise BackfatError(
+                "The fill has no window of values yet: hold Ctrl and click or drag on the tissue "
+                "to fill."
+            )
         seed = (round(point[0]), round(point[1]), round(point[2]))
         self._edits.fill(self.target, seed, axes, options.fill_limit_mm, window)
 

@@ -82,12 +82,12 @@ class Learning:
         """
         adapted = yield from adapt_job(self.scan, self.present, self.corrected, folder, device)
         found = np.where(adapted.slices[:, None, None], adapted.muscle, self.present)
-        taught = self.corrected.any(axis=0)
+        taught = np.asarray(self.corrected.any(axis=0))
         if not taught[np.unique(self.present)[1:]].all():
             rest = np.where(taught[self.present], 0, self.present)
             found = np.where(rest > 0, rest, np.where(taught[found], found, 0)).astype(np.uint8)
         basis = found.copy()
-        some = self.corrected.any(axis=1)
+        some = np.asarray(self.corrected.any(axis=1))
         for z in np.flatnonzero(some):
             own = np.flatnonzero(self.corrected[z])
             wanted = np.where(np.isin(self.present[z], own), self.present[z], np.uint8(0))

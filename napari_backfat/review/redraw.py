@@ -97,6 +97,12 @@ def redraw(
     return change
 
 
+def drawn_text(edits: Edits) -> str:
+    """Return a sentence if the newest undo step drew several muscles; else an empty text."""
+    names = [m.display_name for m in drawn_last(edits)]
+    return f"Drawn in one line: {', '.join(names)}." if len(names) > 1 else ""
+
+
 def drawn_last(edits: Edits) -> tuple[Muscle, ...]:
     """Return the muscles that the newest undo step drew whole; empty for other steps."""
     steps = edits.case.masks.history.done
@@ -120,10 +126,9 @@ def _names(
         if abs(z - index) > reach:
             break
         pairs = faces.astype(np.intp) * N_MUSCLE_CODES + slices[z]
-        shares = np.bincount(pairs.ravel(), minlength=(count + 1) * N_MUSCLE_CODES)
-        shares = (
-            shares.reshape(count + 1, N_MUSCLE_CODES)[1:] / np.bincount(faces.ravel())[1:, None]
-        )
+        counts = np.bincount(pairs.ravel(), minlength=(count + 1) * N_MUSCLE_CODES)
+        table = counts.reshape(count + 1, N_MUSCLE_CODES)[1:].astype(np.float64)
+        shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)  # beyond the image: 0
         shares[:, 0] = 0
         rows, columns = linear_sum_assignment(shares, maximize=True)
         names = [0] * count

@@ -92,7 +92,8 @@ def corrected_table(muscle: NDArray[np.uint8], corrected: NDArray[np.bool_]) -> 
     for z, plane in enumerate(muscle):
         present[z] = np.bincount(plane.ravel(), minlength=N_LABELS)[:N_LABELS] > 0
     present[:, 0] = False
-    table = corrected.copy() if corrected.ndim == 2 else np.repeat(corrected[:, None], N_LABELS, 1)
+    rows = corrected if corrected.ndim == 2 else corrected[:, None]
+    table: NDArray[np.bool_] = np.broadcast_to(rows, (len(muscle), N_LABELS)).copy()
     whole = table.any(axis=1) & ~(present & ~table).any(axis=1)
     if not present[table.any(axis=1)].any():
         return np.zeros_like(table)
@@ -100,7 +101,7 @@ def corrected_table(muscle: NDArray[np.uint8], corrected: NDArray[np.bool_]) -> 
     there = present.any(axis=0) if whole.any() else (present & table).any(axis=0)
     table[whole] = True
     table &= there
-    return np.asarray(table)
+    return table
 
 
 def make_lesson(

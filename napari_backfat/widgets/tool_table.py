@@ -111,8 +111,8 @@ TOOLS: tuple[ToolSpec, ...] = (
              amount=("as far as ", " mm", 4, 200, 5, 40)),
     ToolSpec("learn", "Learn", "Shift-Y",
              "Let the network learn from the muscles corrected by hand (in 2 to 6 slices, drawn "
-             "right) and outline them anew in the others: about 20 s; press again or Enter to accept the preview, Esc "
-             "to refuse. Nothing of it is kept for other cases",
+             "right) and outline them anew in the others: about 20 s; press again or Enter to "
+             "accept the preview, Esc to refuse. Nothing of it is kept for other cases",
              action=True, options=(*_ON_SLICES, "apply")),
     ToolSpec("next", "Next", "Shift-S",
              "Go to the slice whose correction is expected to help most: the network is unsure "
