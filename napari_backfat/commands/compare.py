@@ -58,20 +58,11 @@ def compare_cases(
 
 def _side(path: Path, by: By, slab: float) -> Side:
     from napari_backfat.io.table_schema import read_table
-    from napari_backfat.measure.compare import Side
+    from napari_backfat.review.earlier import side_of
 
     if path.suffix.lower() == ".json":
-        document = read_table(path)
-    else:
-        document = document_of(open_session(path, None)[1], by, slab)
-    return Side(
-        by=document.by,
-        slab_mm=document.slab_mm,
-        method=document.method.model_dump(),
-        levels=document.levels.model_dump() if document.levels else None,
-        spacing_mm=document.scan.spacing_mm,
-        rows=[row.model_dump() for row in document.rows],
-    )
+        return side_of(read_table(path))
+    return side_of(document_of(open_session(path, None)[1], by, slab))
 
 
 def _limits(texts: list[str]) -> dict[str, float]:

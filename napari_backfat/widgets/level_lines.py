@@ -14,6 +14,7 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.vertebrae import VertebralLevels
 from napari_backfat.review.levels import propose_levels_job
 from napari_backfat.widgets.axial_slice import show_axial_slice
+from napari_backfat.widgets.earlier_desk import EarlierDesk
 from napari_backfat.widgets.levels_panel_lines import KEY
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class SpineControl(QObject):
         super().__init__(panel)
         self._viewer, self._session, self._panel = viewer, session, panel.lines
         self._plots, self._jobs, self._schedule, self.tell = plots, jobs, schedule, tell
+        self.earlier = EarlierDesk(session, jobs, panel, tell)
         self._case: Case | None = None
         self.lines: LevelLines | None = None
         self._dragged: VertebralLevels | None = None

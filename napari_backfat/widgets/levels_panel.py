@@ -75,11 +75,18 @@ class LevelsPanel(QWidget):
         self.note = QLabel(_WHY)
         self.note.setWordWrap(True)
         self.lines = DiscLinesPanel()
+        self.earlier = QPushButton("Compare with an earlier scan…")
+        self.earlier.setToolTip(
+            "What changed in each level since an earlier scan of this person, against the smallest "
+            "detectable change: choose the earlier scan's case folder"
+        )
+        self.earlier.setEnabled(False)
         layout = QVBoxLayout(self)
         layout.setSpacing(4)
         layout.addWidget(self.lines)
         layout.addLayout(grid)
         layout.addWidget(self.note)
+        layout.addWidget(self.earlier)
 
     def set_slice_count(self, n_slices: int) -> None:
         """Limit the slice numbers to the open scan."""
