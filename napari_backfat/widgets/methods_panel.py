@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 _SCOPES = {Scope.CASE: "all muscles together", Scope.MUSCLE: "each muscle and side"}
 _NOTES_SHOWN = 2
+_SHOWN_LETTERS = 16
+_LIST_MARGIN_PX = 24
 
 
 class MethodsPanel(QWidget):
@@ -60,6 +62,10 @@ class MethodsPanel(QWidget):
         self._noise_model = NoiseModel.MUSCLE  # of an earlier version, as long as it is in force
         self.method = QComboBox()
         self.method.setObjectName("fat_method")
+        # The longest name of a method would make the whole panel wider, at the picture's cost.
+        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        self.method.setSizeAdjustPolicy(policy)
+        self.method.setMinimumContentsLength(_SHOWN_LETTERS)
         self.image = QComboBox()
         self.image.setToolTip("What is classified; the fat fraction where there is one")
         self.scope = QComboBox()
@@ -148,6 +154,11 @@ class MethodsPanel(QWidget):
             )
         for image in images:
             self.image.addItem(image, image)
+        names = self.method.view()
+        if names is not None:  # whole in the open list
+            metrics = self.method.fontMetrics()
+            widest = max((metrics.horizontalAdvance(m.title) for m in methods), default=0)
+            names.setMinimumWidth(widest + _LIST_MARGIN_PX)
         for box in (self.method, self.image):
             box.blockSignals(False)
         self.setEnabled(bool(methods))

@@ -196,3 +196,13 @@ def test_one_contrast_offers_its_methods(bench: Bench, tmp_path: Path) -> None:
     assert in_force(bench) == "fixed"
     assert (bench.case.masks.tissue == TissueCode.FAT).any()
     assert bench.counts_are_right()
+
+
+def test_long_names_of_methods_do_not_take_the_pictures_width(bench: Bench) -> None:
+    """The widest group of any page makes the whole panel as wide, also while it is not shown."""
+    panel = bench.review.methods.panel
+    names = [panel.method.itemText(i) for i in range(panel.method.count())]
+    longest = max(panel.method.fontMetrics().horizontalAdvance(name) for name in names)
+    assert panel.method.minimumSizeHint().width() < longest
+    assert panel.minimumSizeHint().width() <= bench.review.levels_panel.minimumSizeHint().width()
+    assert panel.method.view().minimumWidth() >= longest  # whole in the open list
