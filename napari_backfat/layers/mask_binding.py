@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from napari_backfat.model.masks import Box
 
 _REFRESH_MS = 30
+_SLICE_MS = 60
+"""A change of the rule often ends within this time: then one picture does, and not two."""
 _PATROL_MS = 120
 _PATROL_VOXELS = 8_000_000
 
@@ -171,7 +173,10 @@ class MaskBinding:
     def _on_masks_changed(self, change: Change) -> None:
         if change.adjusted or change.voxels:
             # The outlines of the muscles take napari longer than everything else.
-            (self.redraw_soon if change.muscles else self.redraw_tissue_soon)()
+            if change.muscles:
+                self.redraw_soon()
+            else:  # nothing else of its kind comes soon after a change of the whole volume
+                self._redraw_tissue(0 if change.slices is None else _REFRESH_MS)
         if change.refused_outside or change.refused_label or change.refused_protected:
             self.refused.emit(change)
 
@@ -180,8 +185,11 @@ class MaskBinding:
         self._schedule("redraw", _REFRESH_MS, self._redraw)
 
     def redraw_tissue_soon(self) -> None:
-        """Draw the tissue again, before a threshold change is finished."""
-        self._schedule("redraw tissue", _REFRESH_MS, lambda: self._redraw(("tissue",)))
+        """Draw the tissue again if a change of the rule takes long, before it is finished."""
+        self._redraw_tissue(_SLICE_MS)
+
+    def _redraw_tissue(self, delay_ms: int) -> None:
+        self._schedule("redraw tissue", delay_ms, lambda: self._redraw(("tissue",)))
 
     # ------------------------------------------------------------------ helpers
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from napari_backfat.layers.case_layers import CaseLayers
 
+_LABELS = 16  # more than there are; what is above has the colour of unknown ones
 _TISSUE_SHARE = 0.6  # of the tissue's opacity on the canvas: a small picture is read by its image
 
 
@@ -157,7 +158,7 @@ class PlanePicture:
         rows = slice(first, last)
         self.rgb[rows] = self._ground[rows]
         if look.shows_tissue:
-            tissue = look.tissue[self._cut(rows)]
+            tissue = np.ascontiguousarray(look.tissue[self._cut(rows)])
             share = _TISSUE_SHARE * look.tissue_opacity
             self._lay(rows, tissue, tissue > 0, self._tissue_colors, share)
         if look.shows_muscle:
@@ -175,13 +176,26 @@ class PlanePicture:
         colors: NDArray[np.float32],
         opacity: float,
     ) -> None:
-        place = np.nonzero(where)
-        if place[0].size == 0:
+        place = np.flatnonzero(where)
+        if place.size == 0:
             return
-        rgba = colors[labels[place]]
-        share = rgba[:, 3:] * np.float32(opacity)
-        part = self.rgb[rows]
-        part[place] = part[place] * (1 - share) + rgba[:, :3] * share
+        known = np.minimum(labels.ravel()[place], np.uint8(_LABELS - 1)).astype(np.int32)
+        part = self.rgb[rows].reshape(-1, 3)
+        at = part[place] + known[:, None] * 256
+        at *= 3
+        at += np.arange(3, dtype=np.int32)
+        part[place] = _mixed(colors, opacity).ravel()[at]
+
+
+def _mixed(colors: NDArray[np.float32], opacity: float) -> NDArray[np.uint8]:
+    """Return what each label makes of each value under it, (labels, 256, 3), uint8.
+
+    A plane has more pixels than there are such cases, so they are looked up and not computed.
+    """
+    rgba = colors[:_LABELS, None]
+    share = rgba[..., 3:] * np.float32(opacity)
+    under = np.arange(256, dtype=np.uint8)[None, :, None]
+    return (under * (1 - share) + rgba[..., :3] * share).astype(np.uint8)
 
 
 def _table(

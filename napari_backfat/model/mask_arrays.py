@@ -150,7 +150,8 @@ class MaskArrays:
     def _rederive_slice(self, z: int, *, travelling: bool) -> int:
         """Apply the rule to a slice, whatever its tissue followed before."""
         decision = self._fat_map.decision
-        part = mask_scan.ruled_in_slice(self._shadow, decision, self._fat_from, z)
+        rows = self._spans.rows(z)
+        part = mask_scan.ruled_in_slice(self._shadow, decision, self._fat_from, z, rows)
         if part is None:
             return 0
         if self.before_change is not None:

@@ -10,13 +10,12 @@ import numpy as np
 from napari_backfat.model.anatomy import N_MUSCLE_CODES, N_TISSUE_CODES
 from napari_backfat.model.edit_rules import HAND
 from napari_backfat.model.fat_map import apply_rule
+from napari_backfat.model.row_spans import RowSpans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
-
-    from napari_backfat.model.row_spans import RowSpans
 
 Box = tuple[slice, slice, slice]
 _CHUNK_VOXELS = 500_000
@@ -157,7 +156,11 @@ def ruled_changes(
 
 
 def ruled_in_slice(
-    shadow: NDArray[np.uint8], decision: NDArray[np.uint16], cut: int, z: int
+    shadow: NDArray[np.uint8],
+    decision: NDArray[np.uint16],
+    cut: int,
+    z: int,
+    rows: slice | None = None,
 ) -> RuledChange | None:
     """Find the voxels inside muscles, not painted by hand, whose tissue is not what a rule says.
 
@@ -173,6 +176,8 @@ def ruled_in_slice(
         Smallest code that counts as fat.
     z : int
         Slice.
+    rows : slice, optional
+        Rows to look at; outside of them the shadow must be 0. Default: they are found.
 
     Returns
     -------
@@ -180,12 +185,10 @@ def ruled_in_slice(
         None if there are no such voxels.
     """
     _, height, width = shadow.shape
-    # Outside every muscle the shadow is 0, so eight voxels can be looked at in one go.
-    words = shadow[z].view(np.uint64) if width % 8 == 0 else shadow[z]
-    rows = np.flatnonzero(np.bitwise_or.reduce(words, axis=1))
-    if rows.size == 0:
+    rows = RowSpans(shadow).rows(z) if rows is None else rows
+    if rows.start >= rows.stop:
         return None
-    where = (z, slice(int(rows[0]), int(rows[-1]) + 1))
+    where = (z, rows)
     old = shadow[where]
     bare = _BARE[old]
     new = apply_rule(decision[where], cut)
@@ -193,5 +196,5 @@ def ruled_in_slice(
     index = np.flatnonzero((new != old) & (bare != _NOT_RULED))
     if index.size == 0:
         return None
-    first = (z * height + where[1].start) * width
+    first = (z * height + rows.start) * width
     return RuledChange(z, first, where, index, old.ravel()[index], new.ravel()[index])

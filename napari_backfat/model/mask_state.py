@@ -76,6 +76,10 @@ class MaskState(MaskArrays):
         view.setflags(write=False)
         return view
 
+    def noticed_rows(self, z: int) -> slice:
+        """Return the rows of slice `z` outside of which `noticed` is 0; empty if it is 0."""
+        return self._spans.rows(z)
+
     def recount(self) -> Ledger:
         """Count the whole volume afresh from `muscle` and `tissue`."""
         return Ledger.of(self.muscle, self.tissue, self._fat_map.codes)

@@ -27,7 +27,7 @@ class RowSpans:
     Parameters
     ----------
     shadow : ndarray, shape (Z, Y, X), uint8
-        Joint codes; followed, never changed.
+        Joint codes, or others that are 0 where nothing is held; followed, never changed.
     """
 
     def __init__(self, shadow: NDArray[np.uint8]) -> None:
@@ -88,6 +88,13 @@ class RowSpans:
         np.add(joint, tissue, out=joint)
         np.bitwise_xor(joint, self._shadow[z, rows], out=joint)
         return bool(joint.max())
+
+
+def joined(one: slice, other: slice) -> slice:
+    """Return the rows from the first to the last of two spans; empty spans do not count."""
+    if one.start >= one.stop or other.start >= other.stop:
+        return other if one.start >= one.stop else one
+    return slice(min(one.start, other.start), max(one.stop, other.stop))
 
 
 def scratch(shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -250,13 +250,15 @@ class CaseJournal:
         # but for paint that nobody announced and that the end of a change in turns has found: it is
         # listed with that change.
         plane = self._codes.shape[1] * self._codes.shape[2]
-        self._notes.compare(np.unique(index // plane).tolist())
+        slices = np.unique(index // plane).tolist()
+        self._notes.compare(slices)
         differs = self._codes.ravel()[index] != new
         index, new = index[differs], new[differs]
         note = self._note(operation, step.label)
         if index.size:
             note.changes.append((index, self._codes.ravel()[index], new))
             self._codes.ravel()[index] = new
+            self._notes.wrote(slices)
         self._file(note)
 
     def _compare_all(

@@ -12,6 +12,7 @@ from napari_backfat.model.anatomy import N_MUSCLE_CODES, N_TISSUE_CODES
 from napari_backfat.model.edit_rules import HAND
 from napari_backfat.model.journal import Record, make_record, pack_change, pack_volume
 from napari_backfat.model.mask_scan import ruled_in_slice
+from napari_backfat.model.row_spans import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +72,9 @@ class Note:
         """Voxels listed so far."""
         return sum(index.size for index, _, _ in self.changes)
 
-    def compare(self, z: int, noticed: NDArray[np.uint8], known: NDArray[np.uint8]) -> None:
+    def compare(
+        self, z: int, noticed: NDArray[np.uint8], known: NDArray[np.uint8], rows: slice
+    ) -> None:
         """List what differs in a slice, and let the journal's state follow.
 
         Parameters
@@ -82,28 +85,34 @@ class Note:
             Joint codes of the masks; see `MaskState.noticed`.
         known : ndarray, shape (Z, Y, X), uint8
             State codes that the journal leads to so far; this slice is changed.
+        rows : slice
+            Rows outside of which both are 0 in this slice.
         """
         self.waiting.discard(z)
-        now = noticed[z]
+        if rows.start >= rows.stop:
+            return
+        now, former = noticed[z, rows], known[z, rows].ravel()
         if self.rule is not None:
-            part = ruled_in_slice(noticed, *self.rule, z)
+            part = ruled_in_slice(noticed, *self.rule, z, rows)
             if part is not None:
                 now = now.copy()
-                now[part.rows[1]].ravel()[part.index] = part.new
-        former = known[z].ravel()
+                now.ravel()[part.index] = part.new
         # Remembered marks outside muscles differ here too; they are few and sorted out below.
-        index = np.flatnonzero(now.ravel() != former)
+        now = now.ravel()
+        differs = np.not_equal(now, former, out=scratch(now.shape).view(np.bool_))
+        index = np.flatnonzero(differs)
         if not index.size:
             return
-        old, new = former[index], now.ravel()[index]
-        mark = old % np.uint8(N_TISSUE_CODES)
-        new = np.where(new < N_TISSUE_CODES, np.where(mark >= HAND, mark, np.uint8(0)), new)
-        real = old != new
-        if not real.any():
-            return
-        index, old, new = index[real], old[real], new[real]
+        old, new = former[index], now[index]
+        if new.min() < N_TISSUE_CODES:
+            mark = old % np.uint8(N_TISSUE_CODES)
+            new = np.where(new < N_TISSUE_CODES, np.where(mark >= HAND, mark, np.uint8(0)), new)
+            real = old != new
+            if not real.any():
+                return
+            index, old, new = index[real], old[real], new[real]
         former[index] = new
-        self.changes.append((index + z * self.plane, old, new))
+        self.changes.append((index + (z * self.plane + rows.start * noticed.shape[2]), old, new))
 
     def record(self) -> Record | None:
         """Make the record; None if there is nothing to record. Safe in another thread."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_backfat.model.errors import BackfatError
+from napari_backfat.model.row_spans import RowSpans, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -50,6 +51,7 @@ class NoteQueue:
     ) -> None:
         self._masks, self._codes, self._add = masks, codes, add
         self.dirty = np.zeros(len(codes), np.bool_)
+        self._spans = RowSpans(codes)
         self._notes: deque[Note] = deque()
         self._maker: ThreadPoolExecutor | None = None
         masks.before_change = self._before_change
@@ -112,6 +114,11 @@ class NoteQueue:
         while self._notes:
             self._take()
 
+    def wrote(self, slices: Iterable[int]) -> None:
+        """Note that the codes of slices were changed by somebody else."""
+        for z in slices:
+            self._spans.forget(z, z)
+
     def compare(self, slices: Iterable[int]) -> None:
         """Compare slices for every note that still waits for them, now."""
         for note in self._notes:
@@ -124,7 +131,9 @@ class NoteQueue:
         self.dirty[first : last + 1] = True
 
     def _compare(self, note: Note, z: int) -> None:
-        note.compare(z, self._masks.noticed, self._codes)
+        there, here = self._masks.noticed_rows(z), self._spans.rows(z)
+        note.compare(z, self._masks.noticed, self._codes, joined(there, here))
+        self._spans.forget(z, z)
         self.dirty[z] = note.rule is not None  # its rule may not have reached the slice yet
 
     def _take(self) -> None:

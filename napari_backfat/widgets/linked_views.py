@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
 from superqt.utils import qthrottled
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.masks import Change
 
 REPAINT_MS = 50
+_TURN_MS = 20  # the canvas first
 _PLANES = ("Axial", "Coronal", "Sagittal")  # by the axis of (Z, Y, X) across them
 _ANYWHERE = (0, 1 << 30)
 _IMAGE_EVENTS = ("visible", "contrast_limits", "colormap", "opacity", "gamma", "blending", "data")
@@ -69,7 +70,7 @@ class LinkedViews(QWidget):
         self._point = [0, 0, 0]
         self._axes: tuple[int, int] = (1, 2)
         self._drawn: tuple[Any, ...] | None = None
-        self._stale: tuple[int, int] | None = None
+        self._stale: list[tuple[int, int] | None] = [None, None]
         self.views = (PlaneView("linked_upper"), PlaneView("linked_lower"))
         for number, view in enumerate(self.views):
             view.pointed.connect(lambda r, c, n=number: self._on_pointed(n, r, c))
@@ -89,6 +90,11 @@ class LinkedViews(QWidget):
         self._sight = Sight(self, self._catch_up)
         self._mend_soon = qthrottled(self._mend, timeout=REPAINT_MS)
         self._draw_soon = qthrottled(self._draw, timeout=REPAINT_MS)
+        # What changes both planes in all of their rows: one at a time, between events.
+        self._one_more = QTimer(self)
+        self._one_more.setSingleShot(True)
+        self._one_more.setInterval(_TURN_MS)
+        self._one_more.timeout.connect(self._draw_one)
 
     # ------------------------------------------------------------------ case
 
@@ -258,55 +264,82 @@ class LinkedViews(QWidget):
 
     def _on_picture(self, _: Any = None) -> None:
         self._drawn = None
-        self._draw_soon()
+        self._one_more.start()
 
     def _on_look(self, _: Any = None) -> None:
-        self._stale = _ANYWHERE
+        self._stale = [_ANYWHERE, _ANYWHERE]
         self._mend_soon()
 
     def _on_masks(self, change: Change) -> None:
-        slices = change.slices or _ANYWHERE
-        if self._stale is not None:
-            slices = min(slices[0], self._stale[0]), max(slices[1], self._stale[1])
-        self._stale = slices
-        self._mend_soon()
+        for number, stale in enumerate(self._stale):
+            first, last = change.slices or _ANYWHERE
+            if stale is not None:
+                first, last = min(first, stale[0]), max(last, stale[1])
+            self._stale[number] = first, last
+        if change.slices is None:
+            self._one_more.start()
+        else:
+            self._mend_soon()
 
     # ------------------------------------------------------------------ drawing
 
     def _draw(self) -> None:
         """Draw the planes through the crosshair, those that are not drawn yet."""
+        while self._draw_next():
+            pass
+
+    def _draw_one(self) -> None:
+        """Draw one plane, or its masks, and leave the window time before the next one."""
+        if self._draw_next() or self._mend_next():
+            self._one_more.start()
+
+    def _draw_next(self) -> bool:
+        """Draw a plane that is not drawn yet; False if there is none."""
         if self._case is None or self._layers is None or not can_be_seen(self):
-            return
-        wanted = tuple(self._point[axis] for axis in self._axes)
-        if self._drawn == wanted:
-            return
-        drawn = self._drawn or (None, None)
-        geometry, look = self._case.masks.geometry, look_of(self._layers)
-        images, box = self._layers.shown_images, self._layers.body_box
+            return False
+        drawn: list[int | None] = list(self._drawn or (None, None))
+        geometry, images, box = (
+            self._case.masks.geometry,
+            self._layers.shown_images,
+            self._layers.body_box,
+        )
         for number, (view, axis) in enumerate(zip(self.views, self._axes, strict=True)):
-            if drawn[number] == wanted[number]:
+            wanted = self._point[axis]
+            if drawn[number] == wanted:
                 continue
             picture = self._pictures[number]
-            picture.draw(wanted[number], images, look)
+            picture.draw(wanted, images, look_of(self._layers))
+            self._stale[number] = None
             row, column = (a for a in range(3) if a != axis)
             part = (
                 box[row].start, box[column].start,
                 box[row].stop - box[row].start, box[column].stop - box[column].start,
             )  # fmt: skip
             spacing = geometry.spacing_mm[row], geometry.spacing_mm[column]
-            view.title = f"{_PLANES[axis]}, slice {wanted[number]}"
+            view.title = f"{_PLANES[axis]}, slice {wanted}"
             view.set_picture(picture.rgb, spacing, part)
-        self._drawn = wanted
+            drawn[number] = wanted
+            self._drawn = tuple(drawn)
+            return True
+        return False
 
     def _mend(self) -> None:
         """Draw the masks anew where they changed."""
-        if self._layers is None or self._stale is None or not can_be_seen(self):
-            return
-        slices, self._stale = self._stale, None
-        look = look_of(self._layers)
-        for view, picture in zip(self.views, self._pictures, strict=True):
-            if picture.mend(look, slices if slices != _ANYWHERE else None):
+        while self._mend_next():
+            pass
+
+    def _mend_next(self) -> bool:
+        """Draw the masks of one plane anew; False if none changed."""
+        if self._layers is None or not can_be_seen(self):
+            return False
+        for number, (view, picture) in enumerate(zip(self.views, self._pictures, strict=True)):
+            slices, self._stale[number] = self._stale[number], None
+            if slices is None:
+                continue
+            if picture.mend(look_of(self._layers), slices if slices != _ANYWHERE else None):
                 view.update()
+            return True
+        return False
 
     # ------------------------------------------------------------------ Qt
 
@@ -323,7 +356,7 @@ class LinkedViews(QWidget):
         self.shown_changed.emit(False)
 
     def _catch_up(self) -> None:
-        self._drawn, self._stale = None, None
+        self._drawn, self._stale = None, [None, None]
         if self._case is not None:
             self._on_step()
         self.shown_changed.emit(True)

@@ -55,7 +55,10 @@ class LivePanel(QWidget):
     @staticmethod
     def _signals(case: Case) -> list:  # type: ignore[type-arg]
         events = case.events
-        return [events.measurement, events.risk, events.ai, events.ai_risk, events.vertebrae]
+        return [
+            *(events.measurement, events.corrected, events.risk, events.ai, events.ai_risk),
+            events.vertebrae,
+        ]
 
     def _on_change(self, _: object = None) -> None:
         if not self._later.isActive():
@@ -79,6 +82,9 @@ class LivePanel(QWidget):
         if case is None:
             self.tables.set_case(None)
             self.risk.set_estimate(None, None)
+            return
+        if case.masks.settling:  # asking for numbers would stop the window until they are there
+            self._later.start()
             return
         self.tables.set_case(case)
         self.risk.set_estimate(case.risk, case.ai_risk)

@@ -190,6 +190,9 @@ class PlotDock(QWidget):
         if self.profile is None or not can_be_seen(self):
             self._stale = True
             return
+        if self._awaits_rule():
+            self._later.start()
+            return
         self._draw_profile(self.profile)
         self._more.stop()
         self._paint_histogram()
@@ -199,9 +202,18 @@ class PlotDock(QWidget):
         if self.profile is None or not can_be_seen(self):
             self._stale = True
             return
+        if self._awaits_rule():
+            self._later.start()
+            return
         self._draw_profile(self.profile)
+        if self.histogram is not None and self._case is not None:
+            self.histogram.set_threshold(self._case.masks.threshold)
         if not self._more.isActive():
             self._more.start()
+
+    def _awaits_rule(self) -> bool:
+        """Whether a threshold is on its way: asking for numbers would stop the window for it."""
+        return self._case is not None and self._case.masks.settling
 
     def _draw_profile(self, profile: ProfilePanel) -> None:
         self._stale = False
@@ -217,6 +229,9 @@ class PlotDock(QWidget):
     def _paint_histogram(self) -> None:
         """Count a little, show it, and go on after a pause, so that a brush never waits."""
         if self.histogram is None or not can_be_seen(self):
+            return
+        if self._awaits_rule():
+            self._more.start()
             return
         import numpy as np
 

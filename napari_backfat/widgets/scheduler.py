@@ -18,8 +18,11 @@ class QtScheduler(QObject):
         self._waiting: dict[str, QTimer] = {}
 
     def __call__(self, key: str, delay_ms: int, callback: Callable[[], object]) -> None:
-        """Run `callback` within `delay_ms`; dropped while another of this key waits."""
-        if key in self._waiting:
+        """Run `callback` within `delay_ms`; while one of this key waits, that one does, as early."""
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            if waiting.remainingTime() > delay_ms:
+                waiting.start(delay_ms)
             return
         timer = QTimer(self)
         timer.setSingleShot(True)

@@ -54,6 +54,7 @@ class ThresholdDesk(QObject):
     ) -> None:
         super().__init__(parent)
         self._session, self._dims, self._schedule = session, dims, schedule
+        self._fresh = False
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MS)
@@ -71,7 +72,8 @@ class ThresholdDesk(QObject):
         if case is None:
             return
         begin_threshold(case, threshold, self.in_sight or 0)
-        self.go_on()
+        self._fresh = True
+        self._turn(case.masks)
 
     def take_method(self, made: MethodMade) -> None:
         """Use a fat method from now on, as one undoable step."""
@@ -79,7 +81,8 @@ class ThresholdDesk(QObject):
         if case is not None:
             self.end()
             begin_fat_method(case, self._session.live, made, self.in_sight or 0)
-            self.go_on()
+            self._fresh = True
+            self._turn(case.masks)
 
     @property
     def in_sight(self) -> int | None:
@@ -89,13 +92,14 @@ class ThresholdDesk(QObject):
         return int(dims.current_step[-3]) if axial else None
 
     def go_on(self) -> None:
-        """Carry out a change that was begun."""
+        """Carry out a change that was begun, from the next round of events on.
+
+        Undo has looked at all voxels in this round already.
+        """
         case = self._session.case
-        if case is None:
-            return
-        self._turn(case.masks)
-        if self.in_sight is not None and case.masks.settling:
-            self.slice_done.emit()
+        if case is not None:
+            self._fresh = True
+            self._schedule("threshold", 0, lambda: self._turn(case.masks))
 
     def end(self) -> None:
         """Make one undo step of the moves so far."""
@@ -107,3 +111,6 @@ class ThresholdDesk(QObject):
     def _turn(self, masks: Masks) -> None:
         if not masks.settle_some(_TURN_S):
             self._schedule("threshold", 0, lambda: self._turn(masks))
+            if self._fresh and self.in_sight is not None:
+                self._fresh = False
+                self.slice_done.emit()
