@@ -95,6 +95,11 @@ class Corrected:
         self._connections = []
 
     @property
+    def possible(self) -> bool:
+        """Whether the scan can have a corrected mean."""
+        return self._tallies is not None
+
+    @property
     def wanted(self) -> bool:
         """Whether a pass would find something that is not known."""
         case = self._case

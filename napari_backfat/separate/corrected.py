@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 Z95 = 1.96
 MIN_VOXELS = 200
 """Fewer voxels inside a muscle do not tell a distribution."""
-MODEL_SHARE = 0.15
+MODEL_SHARE = 0.2
 """Of the correction: what the model may leave out, found on phantoms (docs/fat-methods.md)."""
 MODEL_LEAST = 0.0002
-WIDEST, WIDEST_WITHOUT_AIR = 0.02, 0.01
+WIDEST, WIDEST_WITHOUT_AIR = 0.025, 0.01
 """Intervals that are wider than this (as fractions) are no measurement."""
 _STRAY = 0.02
 FEW = f"fewer than {MIN_VOXELS} voxels lie inside, without the outermost layer"
+TOO_STRONG = "the noise is too strong for it"
+NO_AIR = "the noise could not be read in air, and what is known of it is too little"
 ABSENT = "not in the mask"
 NO_PAIR = "it needs a water and a fat image that were measured"
 COMPUTED = (
@@ -60,18 +62,13 @@ class FloorTallies:
         A Dixon pair; see `refusal`.
     fat_map : FatMap
         Voxels where it is undefined are left out.
-
-    Attributes
-    ----------
-    reference : float
-        Brightness that the cells are measured by.
     """
 
     def __init__(self, scan: Scan, fat_map: FatMap) -> None:
         water, fat = scan.image(Contrast.WATER), scan.image(Contrast.FAT)
         assert water is not None is not fat  # `refusal` comes first
         self._water, self._fat, self._fat_map = water.voxels, fat.voxels, fat_map
-        self.reference = reference_of(water.voxels, fat.voxels)
+        self._reference: float | None = None
         self._made: dict[int, tuple[int, SliceTally]] = {}
 
     def job(
@@ -88,6 +85,9 @@ class FloorTallies:
             A number for each slice that grows with its changes. Slices with the number of a former
             pass are not counted again.
         """
+        if self._reference is None:
+            yield Progress(0.0, "Corrected mean")
+            self._reference = reference_of(self._water, self._fat)
         tallies = []
         for z in range(len(muscle)):
             version = versions[z] if versions is not None else 0
@@ -96,7 +96,7 @@ class FloorTallies:
                 used = self._fat_map.codes[z] != UNDEFINED
                 known = (
                     version,
-                    tally(self._water[z], self._fat[z], muscle[z], used, self.reference),
+                    tally(self._water[z], self._fat[z], muscle[z], used, self._reference),
                 )
                 if versions is not None:
                     self._made[z] = known
@@ -105,7 +105,7 @@ class FloorTallies:
         yield Progress(0.9, "Noise of the images")
         noise = noise_level(self._water, self._fat, muscle)
         yield Progress(0.95, "Corrected mean")
-        return CorrectedMeans(tallies, noise, self.reference)
+        return CorrectedMeans(tallies, noise, self._reference)
 
 
 class CorrectedMeans:
@@ -164,31 +164,44 @@ class CorrectedMeans:
         keys, counts = cells_of(tallies, parts, int(muscle))
 
         offs, variance = excess(keys, counts, self._reference, noise.sd, (USUAL, EVEN, UNEVEN))
-        off = float(offs[0])
-        value, *shapes = (plain - offs / voxels).tolist()
-        bounds = (excess(keys, counts, self._reference, sd)[0][0] for sd in (noise.low, noise.high))
-        sds = [plain - float(bound) / voxels for bound in bounds]
-        own = Z95 * math.sqrt(variance) / voxels
-        left = MODEL_SHARE * abs(off) / voxels + MODEL_LEAST
+        offs = offs / voxels  # of weak fat and of weak water: rows; by shape: columns
+        off = float(offs[:, 0].sum())
+        value = plain - off
+        own = noise.alike * Z95 * math.sqrt(variance) / voxels
+        # What shapes do to weak fat and to weak water must not cancel in the interval.
+        by_shape = [(offs[side, :1] - offs[side, 1:]).tolist() for side in (0, 1)]
+        if noise.origin != AIR:
+            # Anything from no noise to the bound: the middle is off by half of that at most.
+            lowest = plain - max(off, 0.0) + min(0.0, *by_shape[0]) - own
+            highest = plain - min(off, 0.0) + max(0.0, *by_shape[1]) + own
+            return _between(lowest, highest, voxels)
+        by_level = [
+            off - float(excess(keys, counts, self._reference, sd)[0].sum()) / voxels
+            for sd in (noise.low, noise.high)
+        ]
+        left = MODEL_SHARE * float(np.abs(offs[:, 0]).sum()) + MODEL_LEAST
 
         def reach(sign: int) -> float:
-            parts = [max(0.0, *(sign * (v - value) for v in group)) for group in (shapes, sds)]
-            return math.sqrt(own**2 + left**2 + sum(p**2 for p in parts))
+            parts = [max(0.0, *(sign * v for v in group)) for group in (*by_shape, by_level)]
+            return math.sqrt(own**2 + (noise.alike * left) ** 2 + sum(p**2 for p in parts))
 
         low, high = max(0.0, value - reach(-1)), min(1.0, value + reach(1))
-        widest = WIDEST if noise.origin == AIR else WIDEST_WITHOUT_AIR
-        if high - low > widest:
-            return CorrectedMean(None, voxels=voxels, why=_too_wide(low, high, noise))
+        if high - low > WIDEST:
+            why = f"{TOO_STRONG}: {_from_to(low, high)}"
+            return CorrectedMean(None, voxels=voxels, why=why)
         return CorrectedMean(min(max(value, low), high), low, high, voxels)
 
 
-def _too_wide(low: float, high: float, noise: NoiseLevel) -> str:
-    what = (
-        "the noise is too strong for it"
-        if noise.origin == AIR
-        else "the noise could not be read in air, and the muscles do not tell it well enough"
-    )
-    return f"{what}: it lies anywhere from {100 * low:.1f} to {100 * high:.1f} %"
+def _between(low: float, high: float, voxels: float) -> CorrectedMean:
+    low, high = max(0.0, low), min(1.0, high)
+    if high - low > WIDEST_WITHOUT_AIR:
+        why = f"{NO_AIR}: {_from_to(low, high)}"
+        return CorrectedMean(None, voxels=voxels, why=why)
+    return CorrectedMean((low + high) / 2, low, high, voxels)
+
+
+def _from_to(low: float, high: float) -> str:
+    return f"it lies anywhere from {100 * low:.1f} to {100 * high:.1f} %"
 
 
 def together(means: Mapping[Muscle, CorrectedMean], labels: Sequence[Muscle]) -> CorrectedMean:

@@ -82,16 +82,17 @@ def excess(
 
     Returns
     -------
-    excess : ndarray, shape (shapes,), float64
-        In voxels, fractions 0..1; to be taken off the sum. Negative where water is the weak signal.
+    excess : ndarray, shape (2, shapes), float64
+        In voxels, fractions 0..1; to be taken off the sum. First of the voxels whose weak signal is
+        fat, then, negative, of those whose weak signal is water.
     variance : float
         Variance of the corrected sum by the noise, voxels independent of each other.
     """
-    total, variance = np.zeros(len(shapes)), 0.0
+    total, variance = np.zeros((2, len(shapes))), 0.0
     if sd <= 0 or counts.size == 0:
         return total, variance
     fatty = fat_is_stronger(keys)
-    for side, sign in ((~fatty, 1.0), (fatty, -1.0)):
+    for which, (side, sign) in enumerate(((~fatty, 1.0), (fatty, -1.0))):
         if not side.any():
             continue
         cells = (keys[side] & np.uint32((1 << CELL_BITS) - 1)).astype(np.int64)
@@ -100,7 +101,7 @@ def excess(
         for stratum in range(int(number.max()) + 1):
             here = number == stratum
             off, spread = _of_stratum(cells[here], voxels[here], reference, sd, shapes)
-            total += sign * off
+            total[which] += sign * off
             variance += spread
     return total, variance
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_backfat.model.anatomy import Muscle
 from napari_backfat.separate.method import METHODS
+from napari_backfat.separate.noise import AIR
 from napari_backfat.separate.recipe import FAT_FRACTION, Epimuscular, NoiseModel, Recipe, Scope
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ def methods_sentence(record: FatRecord) -> str:
 
 def noise_words(noise: NoiseLevel) -> str:
     """Say how strong the noise is and where that was read."""
+    if noise.origin != AIR:
+        return (
+            "The noise could not be read in air; its standard deviation is at most "
+            f"{noise.high:.3g}, by {noise.origin}. Means are the middle between that and no noise."
+        )
     return (
         f"The noise of one channel has a standard deviation of {noise.sd:.3g} ({noise.low:.3g} to "
         f"{noise.high:.3g}), read in {noise.origin}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QBrush, QColor, QFont, QIcon, QKeySequence, QPixmap
+from qtpy.QtGui import QBrush, QColor, QFont, QKeySequence
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -14,19 +14,32 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_backfat.measure.table import MEASURES, Measure, note_of, present, value_of
-from napari_backfat.model.anatomy import MUSCLES, Muscle, Side
-from napari_backfat.model.colors import muscle_rgb
+from napari_backfat.measure.table import note_of, present
+from napari_backfat.model.anatomy import MUSCLES, Muscle
+from napari_backfat.widgets.measurement_panel_cells import (
+    CORRECTED,
+    MINUS,
+    PENDING,
+    SHOWN,
+    Row,
+    State,
+    asymmetry_text,
+    format_number,
+    swatch,
+    title_of,
+    triple,
+)
 from napari_backfat.widgets.measurement_panel_copy import to_clipboard
 from napari_backfat.widgets.theme_colors import shade
 
 if TYPE_CHECKING:
-    from napari_backfat.model.results import Asymmetry, Measurement, MuscleMeasure
+    from napari_backfat.measure.table import Measure
+    from napari_backfat.model.results import CorrectedMuscles, Measurement
     from napari_backfat.widgets.measurement_panel_copy import Cell
 
 _HEADER_ROWS = 2
 _NAME_COLUMN = 0
-_ASYMMETRY_COLUMN = 1 + 3 * len(MEASURES)
+_ASYMMETRY_COLUMN = 1 + 3 * len(SHOWN)
 _N_COLUMNS = _ASYMMETRY_COLUMN + 1
 _N_ROWS = _HEADER_ROWS + len(MUSCLES) + 1
 _ROW_PX = 19
@@ -34,19 +47,6 @@ _SMALL_PX = 10
 _SORTED = QColor("#F2B01E")
 # Blue and orange stay apart for colour-blind readers; the sign says the same.
 _MORE, _LESS = QColor("#E08A1E"), QColor("#4A9FE0")
-MINUS = "\N{MINUS SIGN}"
-
-
-def format_number(value: float | None, decimals: int, *, signed: bool = False) -> str:
-    """Return the number with a typographic minus; an em dash where there is none."""
-    if value is None:
-        return "\N{EM DASH}"
-    if abs(value) >= 1000:  # a fifth digit would say nothing and not fit
-        decimals = 0
-    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
-    if signed and float(text) == 0:
-        text = "0"
-    return text.replace("-", MINUS)
 
 
 class MeasurementPanel(QTableWidget):
@@ -70,11 +70,10 @@ class MeasurementPanel(QTableWidget):
         self._recolour.setSingleShot(True)
         self._recolour.setInterval(0)
         self._recolour.timeout.connect(self._shade_deltas)
-        self._now: Measurement | None = None
-        self._ai: Measurement | None = None
+        self._now, self._ai = State(), State()
         self._order: list[Muscle] = list(MUSCLES)
         self._sort: tuple[int, bool] | None = None  # column, largest first
-        self._rows: dict[int, tuple[MuscleMeasure | None, MuscleMeasure | None]] = {}
+        self._rows: dict[int, tuple[Row, Row]] = {}
         self.setObjectName("measurement_table")
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ContiguousSelection)
@@ -118,11 +117,11 @@ class MeasurementPanel(QTableWidget):
                 if row < _HEADER_ROWS:
                     item.setFlags(Qt.ItemFlag.ItemIsEnabled)
                 self.setItem(row, column, item)
-        for number, measure in enumerate(MEASURES):
+        for number, measure in enumerate(SHOWN):
             first = 1 + 3 * number
             self.setSpan(0, first, 1, 3)
             title = self._cell(0, first)
-            title.setText(_title(measure))
+            title.setText(title_of(measure))
             title.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             title.setToolTip(measure.meaning)
             title.setFont(bold)
@@ -149,10 +148,10 @@ class MeasurementPanel(QTableWidget):
         total.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         for column in range(_N_COLUMNS):
             self._cell(_N_ROWS - 1, column).setFont(bold)
-            for number in range(len(MEASURES)):
+            for number in range(len(SHOWN)):
                 self._cell(1, 2 + 3 * number).setFont(bold)
         # At 1280 pixels a difference such as -14.8, or a bold sum such as 996.6, would be cut.
-        last = 1 + 3 * len(MEASURES)
+        last = 1 + 3 * len(SHOWN)
         for row in range(_HEADER_ROWS, _N_ROWS):
             is_sum = row == _N_ROWS - 1
             small = QFont(bold if is_sum else self.font())
@@ -167,7 +166,7 @@ class MeasurementPanel(QTableWidget):
             name = self._cell(row, _NAME_COLUMN)
             if name.text() != muscle.display_name:
                 name.setText(muscle.display_name)
-                name.setIcon(_swatch(muscle))
+                name.setIcon(swatch(muscle))
             name.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
             if (row - _HEADER_ROWS) % 2 == 0 and self.rowSpan(row, _ASYMMETRY_COLUMN) != (
                 2 if anatomical else 1
@@ -181,15 +180,32 @@ class MeasurementPanel(QTableWidget):
 
     # ------------------------------------------------------------------ values
 
-    def set_measurement(self, now: Measurement | None, ai: Measurement | None) -> None:
-        """Show these numbers; None empties the columns."""
-        self._now, self._ai = now, ai
+    def set_measurement(
+        self,
+        now: Measurement | None,
+        ai: Measurement | None,
+        corrected: CorrectedMuscles | None = None,
+        ai_corrected: CorrectedMuscles | None = None,
+    ) -> None:
+        """Show these numbers; None empties the columns.
+
+        Parameters
+        ----------
+        now, ai : Measurement or None
+            Of the present masks and of the AI's.
+        corrected, ai_corrected : CorrectedMuscles, optional
+            Their corrected means; what is not of the present masks is marked as being computed.
+        """
+        self._now, self._ai = State(now, corrected), State(ai, ai_corrected)
+        self._refill()
+
+    def _refill(self) -> None:
+        now = self._now.measurement
         titles = now.combined_titles if now is not None else {}
         self._sort_muscles()
         # Only cells with another text are touched, so that a brush event draws these and no more.
         for row, muscle in enumerate([*self._order, None], start=_HEADER_ROWS):
-            mine = _row_of(now, muscle)
-            former = _row_of(ai, muscle)
+            mine, former = self._now.row(muscle), self._ai.row(muscle)
             name = self._cell(row, _NAME_COLUMN)
             name.setToolTip(note_of(now, muscle) if now is not None else "")
             if muscle is not None:
@@ -197,7 +213,7 @@ class MeasurementPanel(QTableWidget):
             shown = (mine, former)
             if self._rows.get(row) != shown:
                 self._rows[row] = shown
-                for number, measure in enumerate(MEASURES):
+                for number, measure in enumerate(SHOWN):
                     self._set_triple(row, 1 + 3 * number, measure, former, mine)
         self._show_asymmetry()
 
@@ -205,23 +221,24 @@ class MeasurementPanel(QTableWidget):
         anatomical = self._order == list(MUSCLES)
         for row, muscle in enumerate(self._order, start=_HEADER_ROWS):
             group = muscle.group
-            mine = self._now.asymmetry[group] if self._now is not None else None
-            former = self._ai.asymmetry[group] if self._ai is not None else None
-            text = _asymmetry_text(mine, former)
+            mine, former = (
+                state.measurement.asymmetry[group] if state.measurement is not None else None
+                for state in (self._now, self._ai)
+            )
+            text = asymmetry_text(mine, former)
             # Sorted rows stand alone and have one line only.
             self._set_text(row, _ASYMMETRY_COLUMN, text if anatomical else text.split("\n")[0])
 
-    def _set_triple(
-        self,
-        row: int,
-        column: int,
-        measure: Measure,
-        former: MuscleMeasure | None,
-        mine: MuscleMeasure | None,
-    ) -> None:
-        before_shown, after_shown, difference = _triple(measure, former, mine)
-        self._set_text(row, column, format_number(before_shown, measure.decimals))
-        self._set_text(row, column + 1, format_number(after_shown, measure.decimals))
+    def _set_triple(self, row: int, column: int, measure: Measure, former: Row, mine: Row) -> None:
+        before, after, difference = triple(measure, former, mine)
+        texts = [format_number(v, measure.decimals) for v in (before, after)]
+        if measure is CORRECTED:
+            for offset, (of, value) in enumerate(((former, before), (mine, after))):
+                if of.pending and of.measure is not None and present(of.measure):
+                    texts[offset] = texts[offset] + PENDING if value is not None else PENDING
+                self._cell(row, column + offset).setToolTip(of.hint)
+        for offset, text in enumerate(texts):
+            self._set_text(row, column + offset, text)
         delta = format_number(difference, measure.decimals, signed=True)
         cell = self._cell(row, column + 2)
         if cell.text() != delta:
@@ -249,7 +266,7 @@ class MeasurementPanel(QTableWidget):
 
     def _shade_deltas(self) -> None:
         for row in range(_HEADER_ROWS, _N_ROWS):
-            for number in range(len(MEASURES)):
+            for number in range(len(SHOWN)):
                 self._shade_delta(self._cell(row, 3 + 3 * number))
 
     def _set_text(self, row: int, column: int, text: str) -> QTableWidgetItem:
@@ -277,15 +294,15 @@ class MeasurementPanel(QTableWidget):
     def sort_by(self, column: int | None, largest_first: bool = True) -> None:
         """Sort the muscles by a column of numbers; None is the anatomical order."""
         self._sort = None if column is None else (column, largest_first)
-        for number, measure in enumerate(MEASURES):
+        for number, measure in enumerate(SHOWN):
             first = 1 + 3 * number
             marked = column is not None and first <= column < first + 3
             mark = (" ▼" if largest_first else " ▲") if marked else ""
-            self._set_text(0, first, _title(measure) + mark)
+            self._set_text(0, first, title_of(measure) + mark)
             for at in range(first, first + 3):
                 brush = QBrush(_SORTED) if at == column else None
                 self._cell(1, at).setData(Qt.ItemDataRole.ForegroundRole, brush)
-        self.set_measurement(self._now, self._ai)
+        self._refill()
 
     def _sort_muscles(self) -> None:
         order = list(MUSCLES)
@@ -294,10 +311,7 @@ class MeasurementPanel(QTableWidget):
             number, offset = divmod(column - 1, 3)
 
             def key(muscle: Muscle) -> tuple[bool, float]:
-                triple = _triple(
-                    MEASURES[number], _row_of(self._ai, muscle), _row_of(self._now, muscle)
-                )
-                value = triple[offset]
+                value = triple(SHOWN[number], self._ai.row(muscle), self._now.row(muscle))[offset]
                 if value is None:
                     return True, 0.0  # what has no value stands last
                 return False, -value if largest_first else value
@@ -310,20 +324,23 @@ class MeasurementPanel(QTableWidget):
     def copy(self) -> str:
         """Put the whole table on the clipboard, tab separated with units; returns the text."""
         header = ["Muscle", "Side"]
-        for measure in MEASURES:
-            header += [f"{_title(measure)} {state}" for state in ("AI", "now", "change")]
+        for measure in SHOWN:
+            header += [f"{title_of(measure)} {state}" for state in ("AI", "now", "change")]
         header += ["Asymmetry (%)", "Larger side"]
+        header += [f"{title_of(CORRECTED)} 95 % {end}" for end in ("low", "high")]
         rows: list[list[Cell]] = []
         for muscle in [*self._order, None]:
             names = ("All muscles", "both") if muscle is None else (
                 muscle.group.value.capitalize(), muscle.side.value
             )  # fmt: skip
             row: list[Cell] = [*names]
-            for measure in MEASURES:
-                row += _triple(measure, _row_of(self._ai, muscle), _row_of(self._now, muscle))
-            asymmetry = self._now.asymmetry[muscle.group] if self._now and muscle else None
+            for measure in SHOWN:
+                row += triple(measure, self._ai.row(muscle), self._now.row(muscle))
+            now = self._now.measurement
+            asymmetry = now.asymmetry[muscle.group] if now and muscle else None
             row.append(asymmetry.percent if asymmetry else None)
             row.append(asymmetry.larger.value if asymmetry and asymmetry.larger else None)
+            row += self._now.row(muscle).interval
             rows.append(row)
         return to_clipboard(header, rows)
 
@@ -336,65 +353,9 @@ class MeasurementPanel(QTableWidget):
             super().keyPressEvent(event)
 
     def _on_double_click(self, row: int, column: int) -> None:
-        if self._now is None or row < _HEADER_ROWS:
+        if self._now.measurement is None or row < _HEADER_ROWS:
             return
         muscle = [*self._order, None][row - _HEADER_ROWS]
-        measure = _row_of(self._now, muscle)
+        measure = self._now.row(muscle).measure
         if measure is not None and measure.max_csa_slice is not None:
             self.slice_requested.emit(measure.max_csa_slice)
-
-
-def _title(measure: Measure) -> str:
-    return f"{measure.label} ({measure.unit.replace('cm2', 'cm²')})"
-
-
-def _triple(
-    measure: Measure, former: MuscleMeasure | None, mine: MuscleMeasure | None
-) -> tuple[float | None, float | None, float | None]:
-    """Return AI value, present value, difference; a muscle in one state only is 0 in the other."""
-    before, after = value_of(measure, former), value_of(measure, mine)
-    if former is not None and mine is not None and before is None and after is not None:
-        before_shown: float | None = 0.0 if measure.unit in ("ml", "cm2") else None
-    else:
-        before_shown = before
-    after_shown = after
-    if former is not None and present(former) and after is None and before is not None:
-        after_shown = 0.0 if measure.unit in ("ml", "cm2") else None
-    difference = (
-        after_shown - before_shown if after_shown is not None and before_shown is not None else None
-    )
-    return before_shown, after_shown, difference
-
-
-def _asymmetry_text(now: Asymmetry | None, ai: Asymmetry | None) -> str:
-    """Return "R 4.1 % (AI R 3.9)" and, below it, the difference; a dash where there is none."""
-    if now is None:
-        return "\N{EM DASH}"
-    text = f"{_larger(now)}{now.percent:.1f} %"
-    if ai is None:
-        return text
-    # The sign of a difference needs one direction: towards the patient's right.
-    change = _signed(now) - _signed(ai)
-    shown = format_number(change, 1, signed=True)
-    return f"{text} (AI {_larger(ai)}{ai.percent:.1f})\nΔ {shown}{'' if shown == '0' else ' to R'}"
-
-
-def _larger(asymmetry: Asymmetry) -> str:
-    return asymmetry.larger.value[0].upper() + " " if asymmetry.larger else ""
-
-
-def _signed(asymmetry: Asymmetry) -> float:
-    return -asymmetry.percent if asymmetry.larger is Side.LEFT else asymmetry.percent
-
-
-def _row_of(measurement: Measurement | None, muscle: Muscle | None) -> MuscleMeasure | None:
-    if measurement is None:
-        return None
-    return measurement.total if muscle is None else measurement.muscles[muscle]
-
-
-def _swatch(muscle: Muscle) -> QIcon:
-    pixmap = QPixmap(10, 10)
-    red, green, blue = muscle_rgb(muscle)
-    pixmap.fill(QColor.fromRgbF(red, green, blue))
-    return QIcon(pixmap)

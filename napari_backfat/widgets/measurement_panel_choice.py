@@ -42,9 +42,12 @@ class MeasurementTables(QWidget):
     -------
     slice_requested(int)
         A row was double-clicked: the slice of its largest area, working index Z.
+    kind_chosen(str)
+        Another table is shown: one of `KINDS`.
     """
 
     slice_requested = Signal(int)
+    kind_chosen = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -92,25 +95,37 @@ class MeasurementTables(QWidget):
         self.muscles.slice_requested.connect(self.slice_requested)
         self.regions.slice_requested.connect(self.slice_requested)
 
+    @property
+    def kind(self) -> str:
+        """Which of `KINDS` is shown."""
+        return self._kind
+
     def show_kind(self, kind: str) -> None:
         """Show one of `KINDS`."""
         self._kind = kind
         self.buttons[kind].setChecked(True)
         self.set_case(self._case)
+        self.kind_chosen.emit(kind)
 
     def set_case(self, case: Case | None) -> None:
         """Show the present numbers of a case; None empties the tables."""
         self._case = case
         if self._kind == "muscles":
             ai = case.ai.measurement if case is not None and case.ai is not None else None
-            self.muscles.set_measurement(case.measurement if case is not None else None, ai)
+            if case is None:
+                self.muscles.set_measurement(None, None)
+            else:
+                means = case.corrected, case.ai_corrected
+                self.muscles.set_measurement(case.measurement, ai, *means)
             self.stack.setCurrentWidget(self.muscles)
             return
         table = None
         if case is not None:
             masks = case.masks
             profile = slice_profile(masks.ledger, masks.geometry, masks.fat_map.kind)
-            table = table_of(self._kind, profile, masks.geometry, case.vertebrae)
+            still = case.corrected is not None and case.corrected.current
+            known = case.corrected_regions if still else {}
+            table = table_of(self._kind, profile, masks.geometry, case.vertebrae, known)
         self.regions.set_table(table)
         self.stack.setCurrentWidget(self.empty if table is None else self.regions)
 

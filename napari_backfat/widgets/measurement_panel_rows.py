@@ -14,16 +14,20 @@ from napari_backfat.measure.by_level import (
     level_regions,
     measure_regions,
 )
+from napari_backfat.measure.table import CORRECTED_LABEL, CORRECTED_MEANING, CORRECTED_UNIT
 from napari_backfat.model.anatomy import MUSCLES
+from napari_backfat.separate.corrected import together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from napari_backfat.measure.by_level import Region, RegionMeasure
     from napari_backfat.measure.profile import SliceProfile
+    from napari_backfat.model.anatomy import Muscle
     from napari_backfat.model.geometry import Geometry
+    from napari_backfat.model.results import CorrectedMean
     from napari_backfat.model.vertebrae import VertebralLevels
     from napari_backfat.widgets.measurement_panel_copy import Cell
 
@@ -83,6 +87,7 @@ _REGION_COLUMNS = (
     Column("Lean", "ml", 1, "Lean voxels within the level."),
     Column("Fat", "ml", 1, "Fat voxels within the level."),
     Column("Mean FF", "%", 1, "Mean fat fraction; does not depend on the threshold."),
+    Column(CORRECTED_LABEL, CORRECTED_UNIT, 1, f"{CORRECTED_MEANING} Empty while it is computed."),
     Column("Fat share", "%", 1, "Fat divided by lean plus fat."),
     Column("Mean CSA", "cm²", 2, "Volume divided by the height in view."),
     Column("Lean CSA", "cm²", 2, "Functional area: lean volume divided by the height in view."),
@@ -95,10 +100,10 @@ def _percent(fraction: float | None) -> float | None:
     return None if fraction is None else 100 * fraction
 
 
-def _numbers_of(m: RegionMeasure) -> list[float]:
+def _numbers_of(m: RegionMeasure, corrected: float | None) -> list[float]:
     values = [
         100 * m.coverage, m.volume_ml, m.lean_ml, m.fat_ml, _percent(m.mean_fat_fraction),
-        _percent(m.fat_share), m.csa_cm2, m.lean_csa_cm2, m.max_csa_cm2,
+        _percent(corrected), _percent(m.fat_share), m.csa_cm2, m.lean_csa_cm2, m.max_csa_cm2,
     ]  # fmt: skip
     if m.fat_share is None:  # nothing is classified: that is not known, and not 0 ml
         values[2] = values[3] = None
@@ -106,9 +111,23 @@ def _numbers_of(m: RegionMeasure) -> list[float]:
 
 
 def region_table(
-    profile: SliceProfile, geometry: Geometry, regions: Sequence[Region], title: str
+    profile: SliceProfile,
+    geometry: Geometry,
+    regions: Sequence[Region],
+    title: str,
+    corrected: Mapping[Region, Mapping[Muscle, CorrectedMean]] | None = None,
 ) -> Table:
-    """Return one row for each region and muscle that is in it."""
+    """Return one row for each region and muscle that is in it.
+
+    Parameters
+    ----------
+    profile, geometry, regions
+        As in `measure_regions`.
+    title : str
+        Head of the first column.
+    corrected : mapping, optional
+        Corrected means by region and muscle, as far as they are known.
+    """
     found = [m for m in measure_regions(profile, geometry, regions, TARGETS) if m.present]
     words = [[m.region.name, m.target.muscle.capitalize(), m.target.side] for m in found]
     numbers = np.full((len(found), len(_REGION_COLUMNS)), np.nan)
@@ -117,7 +136,9 @@ def region_table(
     weights = {m.region: m.region.weights(geometry.shape[0]) for m in found}
     areas = {m.target: profile.voxels[:, list(m.target.labels)].sum(axis=1) for m in found}
     for row, m in enumerate(found):
-        numbers[row, 3:] = _numbers_of(m)
+        means = corrected.get(m.region) if corrected else None
+        value = together(means, m.target.labels).value if means else None
+        numbers[row, 3:] = _numbers_of(m, value)
         share = weights[m.region]
         held = areas[m.target] * (share > 0)
         largest = np.flatnonzero(held == held.max())
@@ -176,14 +197,21 @@ _SHORT = {
 
 
 def table_of(
-    kind: str, profile: SliceProfile, geometry: Geometry, levels: VertebralLevels | None
+    kind: str,
+    profile: SliceProfile,
+    geometry: Geometry,
+    levels: VertebralLevels | None,
+    corrected: Mapping[Region, Mapping[Muscle, CorrectedMean]] | None = None,
 ) -> Table | None:
-    """Return the table "levels", "discs" or "slices"; None where disc lines are missing."""
+    """Return the table "levels", "discs" or "slices"; None where disc lines are missing.
+
+    The table per slice has no corrected means: there are too many to keep up with the brush.
+    """
     if kind == "slices":
         return slice_table(profile, levels)
     if levels is None:
         return None
     if kind == "levels":
         regions = level_regions(levels, geometry.shape[0])
-        return region_table(profile, geometry, regions, "Level")
-    return region_table(profile, geometry, disc_regions(levels, geometry), "Disc")
+        return region_table(profile, geometry, regions, "Level", corrected)
+    return region_table(profile, geometry, disc_regions(levels, geometry), "Disc", corrected)

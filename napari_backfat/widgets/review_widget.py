@@ -16,6 +16,7 @@ from napari_backfat.widgets.autosaver import Autosaver
 from napari_backfat.widgets.brush_panel import BrushPanel
 from napari_backfat.widgets.case_desk import CaseDesk
 from napari_backfat.widgets.case_panel import CasePanel
+from napari_backfat.widgets.corrected_follower import CorrectedFollower
 from napari_backfat.widgets.dialogs import Dialogs
 from napari_backfat.widgets.dixon_desk import DixonDesk
 from napari_backfat.widgets.export_desk import ExportDesk
@@ -110,6 +111,7 @@ class ReviewWidget(QWidget):
         self.localiser = LocaliserDesk(self.spine, self.jobs, lambda: self.desk.dialogs, self)
         self.exports = ExportDesk(self.session, self.jobs, self.desk)
         self.risk = RiskDesk(self.session, lambda: self.desk.dialogs, self.live.risk, self)
+        self.means = CorrectedFollower(self.session, self.live.tables, self)
         self.threshold = ThresholdDesk(self.session, viewer.dims, self.scheduler, self)
         self._compose()
         self.tour = Tour(self)
@@ -181,12 +183,12 @@ class ReviewWidget(QWidget):
         self.jobs.started.connect(ai.set_busy)
         self.jobs.progressed.connect(ai.set_progress)
         self.jobs.ended.connect(ai.set_idle)
-        self.jobs.failed.connect(self.show_message)
-        self.autosaver.failed.connect(self.show_message)
-        self.desk.message.connect(self.show_message)
-        self.exports.message.connect(self.show_message)
+        for said in (
+            *(self.jobs.failed, self.autosaver.failed, self.means.failed),
+            *(self.desk.message, self.exports.message, self.risk.message),
+        ):
+            said.connect(self.show_message)
         self.exports.slice_requested.connect(self.spine.show_slice)
-        self.risk.message.connect(self.show_message)
         self.exports.done.connect(ai.set_idle)
         self.desk.saved.connect(lambda folder: ai.set_idle(f"Saved to {folder}"))
         self.jobs.cancelled.connect(lambda: ai.set_idle("Cancelled; nothing was changed."))
@@ -364,9 +366,8 @@ class ReviewWidget(QWidget):
         self._closed = True
         self.jobs.cancel()
         self.jobs.wait()
-        self.autosaver.stop()
-        self.scheduler.stop()
-        self.risk.stop()
+        for end in (self.autosaver, self.scheduler, self.risk, self.means):
+            end.stop()
         self.tour.end()
         self.tools.release_keys()
         self.session.close()
