@@ -83,5 +83,8 @@ class LivePanel(QWidget):
             self.tables.set_case(None)
             self.risk.set_estimate(None, None)
             return
+        if case.masks.settling:  # asking for numbers would stop the window until they are there
+            self._later.start()
+            return
         self.tables.set_case(case)
         self.risk.set_estimate(case.risk, case.ai_risk)
