@@ -65,7 +65,7 @@ def loops(
     nothing = Loops(np.zeros(shape, np.uint8), 0)
     if len(points) < 3 or not np.isfinite(points).all():
         return nothing
-    way = _close(np.asarray(points, np.float64), np.asarray(spacing_mm, np.float64))
+    way = finely(np.asarray(points, np.float64), np.asarray(spacing_mm, np.float64))
     low = np.floor(way.min(axis=0)).astype(int) - 2
     size = np.ceil(way.max(axis=0)).astype(int) + 3 - low
     fine = int(np.clip(np.sqrt(_MOST_PIXELS / max(int(size.prod()), 1)), 1, _FINEST))
@@ -107,7 +107,7 @@ def loops(
     return Loops(faces, len(kept))
 
 
-def _close(points: NDArray[np.float64], spacing_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+def finely(points: NDArray[np.float64], spacing_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a line with points at most a millimetre apart; a fast hand leaves few."""
     steps = np.hypot(*(np.diff(points, axis=0) * spacing_mm).T)
     along = np.concatenate([[0.0], np.cumsum(steps)])

@@ -1,4 +1,4 @@
-"""Drawing muscles of one slice anew with a single line: one muscle, or several in loops."""
+"""Drawing muscles of one slice anew with a line: one, several in loops, or a piece of border."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from napari_backfat.edit.border_piece import with_piece
 from napari_backfat.edit.loops import loops
 from napari_backfat.edit.outline import enclosed, redrawn, redrawn_as
 from napari_backfat.edit.patch import Patch
@@ -34,9 +35,11 @@ def redraw(
 ) -> Change | None:
     """Make muscles in one slice exactly what a line encloses, as one undo step.
 
-    A line around one area draws the chosen muscle. A line with several loops (around two muscles,
-    then on along the border between them) draws several: each loop is the muscle that fills it
-    best now, or in the nearest slice that has them.
+    A line around one area draws the chosen muscle. A line that does not come back, and
+    would enclose less than half of it, draws the piece of its border along which it runs; see
+    `edit.border_piece`. A line with several loops (around
+    two muscles, then on along the border between them) draws several: each loop is the muscle that
+    fills it best now, or in the nearest slice that has them.
 
     Parameters
     ----------
@@ -68,11 +71,12 @@ def redraw(
     masks = edits.case.masks
     shape, spacing = masks.geometry.shape, masks.geometry.spacing_mm
     hidden = 3 - plane[0] - plane[1]
-    if len(points) < 3 or not 0 <= index < shape[hidden]:
+    if len(points) < 2 or not 0 <= index < shape[hidden]:
         return None
     slices = np.transpose(masks.muscle, (hidden, *plane))
     flat = slices[index]
-    found = loops(points, (flat.shape[0], flat.shape[1]), (spacing[plane[0]], spacing[plane[1]]))
+    size = (spacing[plane[0]], spacing[plane[1]])
+    found = loops(points, (flat.shape[0], flat.shape[1]), size)
     if found.count > 1:
         reach = int(_FARTHEST_MM / spacing[hidden])
         names = _names(found.faces, found.count, slices, index, reach, int(target))
@@ -80,11 +84,15 @@ def redraw(
         after = redrawn_as(flat, drawn, np.array([0, *names], np.uint8)[found.faces])
     else:
         drawn = [int(target)]
-        area = enclosed((1, *flat.shape), (1, 2), 0, points)
-        if area is None:
+        inside = _enclosed(flat.shape, points)
+        if found.count == 0:
+            former = flat == int(target)
+            # An outline holds most of the muscle that it redraws.
+            if 2 * int((inside & former).sum()) < int(former.sum()):
+                piece = with_piece(former, points, size)
+                inside = inside if piece is None else piece
+        if not inside.any():
             return None
-        inside = np.zeros(flat.shape, bool)
-        inside[area[0][1:]] = area[1][0]
         after = redrawn(flat, int(target), inside)
     place = [slice(0, n) for n in shape]
     place[hidden] = slice(index, index + 1)
@@ -95,6 +103,15 @@ def redraw(
     if change is not None and hidden == 0:
         edits.case.marks.note_drawn(masks.history.done[-1], index, drawn)
     return change
+
+
+def _enclosed(shape: tuple[int, ...], points: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return what a line encloses whose last point joins the first."""
+    inside = np.zeros(shape, bool)
+    area = enclosed((1, *shape), (1, 2), 0, points)
+    if area is not None:
+        inside[area[0][1:]] = area[1][0]
+    return inside
 
 
 def drawn_text(edits: Edits) -> str:

@@ -70,7 +70,7 @@ TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec("redraw", "Redraw", "Shift-L",
              "Draw around the chosen muscle: in this slice it becomes exactly what you enclose; "
              "what it loses goes to its neighbours. A line around two muscles that goes on along "
-             "their border draws both",
+             "their border draws both; an open line draws a piece of the border",
              needs_muscle=True),
     ToolSpec("border", "Border", "X",
              "Draw the border between two muscles anew: each side of the line goes to one of them; "

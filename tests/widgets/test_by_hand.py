@@ -67,6 +67,26 @@ def test_one_line_around_two_muscles_and_between_them(bench: Bench) -> None:
     assert not np.array_equal(masks.muscle, before[0])
 
 
+def test_an_open_line_draws_a_piece_of_the_border(bench: Bench) -> None:
+    masks, z = bench.case.masks, _shown(bench)
+    before = masks.muscle.copy()
+    rows, columns = np.nonzero(before[z] == 3)
+    top, middle = float(rows.min()), (float(columns.min()) + float(columns.max())) / 2
+    bench.key(Qt.Key.Key_3)
+    bench.key(Qt.Key.Key_L, _SHIFT)
+    arc = ((top + 2, middle - 4), (top - 4, middle - 3), (top - 4, middle + 3))
+    bench.stroke(*arc, (top + 2, middle + 4))
+    wait_for(lambda: masks.history.undo_label == "redraw")
+    gained = (masks.muscle == 3) & (before != 3)
+    assert gained[z, int(top) - 3, int(middle)]
+    assert not ((masks.muscle != 3) & (before == 3)).any()  # the rest of the outline stays
+    assert not gained[z, int(top) + 3 :].any()
+    assert not np.delete(gained, z, 0).any()
+    assert bench.counts_are_right()
+    bench.key(Qt.Key.Key_Z, _CTRL)
+    assert np.array_equal(masks.muscle, before)
+
+
 def test_next_and_right_lead_through_all_slices(bench: Bench) -> None:
     case, panel = bench.case, bench.review.brush_panel
     depth = bench.made.muscles.shape[0]
@@ -94,4 +114,4 @@ def test_next_and_right_lead_through_all_slices(bench: Bench) -> None:
     texts = dict(key_rows(bench.review.tools.keys.texts))
     assert "whose correction is expected to help most" in texts["Shift + S"]
     assert "Call this slice right" in texts["Shift + R"]
-    assert "along their border draws both" in texts["Shift + L"]
+    assert "along their border draws both; an open line" in texts["Shift + L"]
