@@ -92,8 +92,8 @@ class SpineControl(QObject):
         buttons.clear_clicked.connect(lambda: self._set(None))
         buttons.add_clicked.connect(self.add_line)
         buttons.remove_clicked.connect(self.remove_line)
-        buttons.shift_clicked.connect(lambda by: self._change(lambda v: v.shifted(by)))
-        buttons.confirm_clicked.connect(self._confirm)
+        buttons.shift_clicked.connect(lambda by: self._name(lambda v: v.shifted(by)))
+        buttons.confirm_clicked.connect(lambda: self._name(lambda v: v.confirmed()))
         buttons.extra_chosen.connect(
             lambda t13, l6: self._change(lambda v: v.with_extra(t13=t13, l6=l6))
         )
@@ -191,10 +191,10 @@ class SpineControl(QObject):
             concerns = self._case.vertebrae.concerns(self._case.scan.geometry)
             self._panel.set_levels(self._case.vertebrae, concerns)
 
-    def _confirm(self) -> None:
-        """Take the names as right; the message that asked for it goes."""
+    def _name(self, change: Callable[[VertebralLevels], VertebralLevels]) -> None:
+        """Take the names as a person says them; the message that asked for it goes."""
         self.tell("")
-        self._change(lambda v: v.confirmed())
+        self._change(change)
 
     def _here(self) -> float:
         return float(self._viewer.dims.current_step[-3])

@@ -164,6 +164,7 @@ class DiscLinesPanel(QWidget):
 def _button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tip)
-    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    # Tab reaches it, since it has no key of its own; a click leaves the keys with the picture.
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     button.setStyleSheet("padding: 3px 4px;")
     return button

@@ -171,3 +171,28 @@ def test_confirming_names_takes_the_request_for_it_away(bench: Bench) -> None:
     assert bench.case.vertebrae is not None
     assert bench.case.vertebrae.numbering_stated
     assert not bench.review.message.isVisible()
+
+
+def test_level_buttons_work_without_a_mouse_and_a_click_leaves_the_picture_its_keys(
+    bench: Bench,
+) -> None:
+    bench.review.session.set_vertebrae(VertebralLevels((1.0, 3.0), "L2", numbering_stated=False))
+    lines = bench.review.levels_panel.lines
+    bench.review.tabs.setCurrentIndex(1)
+    bench.viewer.window._qt_window.activateWindow()
+    wait_for(bench.viewer.window._qt_window.isActiveWindow)
+    lines.propose.setFocus(Qt.FocusReason.TabFocusReason)
+    reached = [QApplication.focusWidget()]
+    while reached[-1] is not lines.confirm and len(reached) < 40:
+        QTest.keyClick(reached[-1], Qt.Key.Key_Tab)
+        reached.append(QApplication.focusWidget())
+    texts = [getattr(widget, "text", str)() for widget in reached]
+    assert {"Names ▲", "Names ▼", "Confirm"} <= set(texts), texts
+    QTest.keyClick(lines.confirm, Qt.Key.Key_Space)
+    assert bench.case.vertebrae is not None
+    assert bench.case.vertebrae.numbering_stated
+    bench.click_button(lines.down)
+    assert bench.case.vertebrae.vertebrae[0] == "L3"
+    assert QApplication.focusWidget() is not lines.down
+    QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_V)
+    assert not lines.shown.isChecked()
