@@ -14,17 +14,21 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_backfat.measure.table import note_of, present
+from napari_backfat.measure.table import MEASURES, note_of, present
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.widgets.measurement_panel_cells import (
+    COLUMNS,
     CORRECTED,
+    CORRECTED_WORD,
     MINUS,
     PENDING,
     SHOWN,
+    WORDS,
     Row,
     State,
     asymmetry_text,
     format_number,
+    group_of,
     swatch,
     title_of,
     triple,
@@ -39,18 +43,19 @@ if TYPE_CHECKING:
 
 _HEADER_ROWS = 2
 _NAME_COLUMN = 0
-_ASYMMETRY_COLUMN = 1 + 3 * len(SHOWN)
+_ASYMMETRY_COLUMN = 1 + len(COLUMNS)
 _N_COLUMNS = _ASYMMETRY_COLUMN + 1
 _N_ROWS = _HEADER_ROWS + len(MUSCLES) + 1
 _ROW_PX = 19
 _SMALL_PX = 10
+_SHARE_PX, _CORRECTED_PX = (32, 32, 34), 38
 _SORTED = QColor("#F2B01E")
 # Blue and orange stay apart for colour-blind readers; the sign says the same.
 _MORE, _LESS = QColor("#E08A1E"), QColor("#4A9FE0")
 
 
 class MeasurementPanel(QTableWidget):
-    """One row per muscle and side and one for all; three columns per measure.
+    """One row per muscle and side and one for all; three columns per measure, one corrected mean.
 
     A click on a column's head sorts the muscles: largest first, smallest first, anatomical order.
     The sum stays at the bottom. Ctrl+C copies the whole table for a spreadsheet.
@@ -89,7 +94,13 @@ class MeasurementPanel(QTableWidget):
         rows.setDefaultSectionSize(_ROW_PX)
         header.setMinimumSectionSize(30)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        for column, width in ((_NAME_COLUMN, 152), (_ASYMMETRY_COLUMN, 104)):
+        # Shares have two digits before the point and leave their room to volumes.
+        shares = [
+            (column, _CORRECTED_PX if measure is CORRECTED else _SHARE_PX[place])
+            for column, (measure, place) in enumerate(COLUMNS, start=1)
+            if measure.unit == "%"
+        ]
+        for column, width in ((_NAME_COLUMN, 152), (_ASYMMETRY_COLUMN, 104), *shares):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             header.resizeSection(column, width)
         self._fill_frame()
@@ -117,24 +128,19 @@ class MeasurementPanel(QTableWidget):
                 if row < _HEADER_ROWS:
                     item.setFlags(Qt.ItemFlag.ItemIsEnabled)
                 self.setItem(row, column, item)
-        for number, measure in enumerate(SHOWN):
-            first = 1 + 3 * number
-            self.setSpan(0, first, 1, 3)
+        for measure in MEASURES:
+            first, wide = group_of(measure)
+            self.setSpan(0, first, 1, wide)
             title = self._cell(0, first)
             title.setText(title_of(measure))
             title.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             title.setToolTip(measure.meaning)
             title.setFont(bold)
-            for offset, (text, tip) in enumerate(
-                (
-                    ("AI", "As the AI left it."),
-                    ("now", "Present masks, live."),
-                    ("Δ", "Present value minus the AI's."),
-                )
-            ):
-                cell = self._cell(1, first + offset)
-                cell.setText(text)
-                cell.setToolTip(tip)
+        for column, (measure, place) in enumerate(COLUMNS, start=1):
+            word = CORRECTED_WORD if measure is CORRECTED else list(WORDS)[place]
+            cell = self._cell(1, column)
+            cell.setText(word)
+            cell.setToolTip(measure.meaning if measure is CORRECTED else WORDS[word])
         asymmetry = self._cell(0, _ASYMMETRY_COLUMN)
         asymmetry.setText("Asymmetry")
         asymmetry.setFont(bold)
@@ -148,16 +154,17 @@ class MeasurementPanel(QTableWidget):
         total.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         for column in range(_N_COLUMNS):
             self._cell(_N_ROWS - 1, column).setFont(bold)
-            for number in range(len(SHOWN)):
-                self._cell(1, 2 + 3 * number).setFont(bold)
-        # At 1280 pixels a difference such as -14.8, or a bold sum such as 996.6, would be cut.
-        last = 1 + 3 * len(SHOWN)
-        for row in range(_HEADER_ROWS, _N_ROWS):
-            is_sum = row == _N_ROWS - 1
-            small = QFont(bold if is_sum else self.font())
-            small.setPixelSize(_SMALL_PX)
-            for column in range(*((1, last) if is_sum else (3, last, 3))):
-                self._cell(row, column).setFont(small)
+        small, small_bold = QFont(self.font()), QFont(bold)
+        for font in (small, small_bold):
+            font.setPixelSize(_SMALL_PX)
+        for column, (measure, place) in enumerate(COLUMNS, start=1):
+            if place == 1:
+                self._cell(1, column).setFont(bold)
+            # At 1280 pixels a difference such as -14.8, or a bold sum such as 996.6, would be cut.
+            self._cell(_N_ROWS - 1, column).setFont(small_bold)
+            if place == 2 or measure is CORRECTED:
+                for row in range(_HEADER_ROWS, _N_ROWS - 1):
+                    self._cell(row, column).setFont(small)
 
     def _name_rows(self) -> None:
         """Write the muscles' names in the present order; pairs share one cell for asymmetry."""
@@ -213,8 +220,8 @@ class MeasurementPanel(QTableWidget):
             shown = (mine, former)
             if self._rows.get(row) != shown:
                 self._rows[row] = shown
-                for number, measure in enumerate(SHOWN):
-                    self._set_triple(row, 1 + 3 * number, measure, former, mine)
+                for column, (measure, place) in enumerate(COLUMNS, start=1):
+                    self._set_number(row, column, measure, place, former, mine)
         self._show_asymmetry()
 
     def _show_asymmetry(self) -> None:
@@ -229,21 +236,20 @@ class MeasurementPanel(QTableWidget):
             # Sorted rows stand alone and have one line only.
             self._set_text(row, _ASYMMETRY_COLUMN, text if anatomical else text.split("\n")[0])
 
-    def _set_triple(self, row: int, column: int, measure: Measure, former: Row, mine: Row) -> None:
-        before, after, difference = triple(measure, former, mine)
-        texts = [format_number(v, measure.decimals) for v in (before, after)]
+    def _set_number(
+        self, row: int, column: int, measure: Measure, place: int, former: Row, mine: Row
+    ) -> None:
+        value = triple(measure, former, mine)[place]
+        text = format_number(value, measure.decimals, signed=place == 2)
+        cell = self._cell(row, column)
         if measure is CORRECTED:
-            for offset, (of, value) in enumerate(((former, before), (mine, after))):
-                if of.pending and of.measure is not None and present(of.measure):
-                    texts[offset] = texts[offset] + PENDING if value is not None else PENDING
-                self._cell(row, column + offset).setToolTip(of.hint)
-        for offset, text in enumerate(texts):
-            self._set_text(row, column + offset, text)
-        delta = format_number(difference, measure.decimals, signed=True)
-        cell = self._cell(row, column + 2)
-        if cell.text() != delta:
-            cell.setText(delta)
-            self._shade_delta(cell)
+            if mine.pending and mine.measure is not None and present(mine.measure):
+                text = PENDING if value is None else text + PENDING
+            cell.setToolTip(mine.hint(former))
+        if cell.text() != text:  # an equal text would still cost a repaint
+            cell.setText(text)
+            if place == 2:
+                self._shade_delta(cell)
 
     def _shade_delta(self, cell: QTableWidgetItem) -> None:
         if cell.text().startswith("+"):
@@ -266,8 +272,9 @@ class MeasurementPanel(QTableWidget):
 
     def _shade_deltas(self) -> None:
         for row in range(_HEADER_ROWS, _N_ROWS):
-            for number in range(len(SHOWN)):
-                self._shade_delta(self._cell(row, 3 + 3 * number))
+            for column, (_, place) in enumerate(COLUMNS, start=1):
+                if place == 2:
+                    self._shade_delta(self._cell(row, column))
 
     def _set_text(self, row: int, column: int, text: str) -> QTableWidgetItem:
         cell = self._cell(row, column)
@@ -281,7 +288,7 @@ class MeasurementPanel(QTableWidget):
         if row >= _HEADER_ROWS or column == _ASYMMETRY_COLUMN:
             return
         if row == 0 and column != _NAME_COLUMN:
-            column += 1  # the title spans three columns and means the present value
+            column += 1  # the title spans its columns and means the present value
         if column == _NAME_COLUMN:
             self.sort_by(None)
         elif self._sort is None or self._sort[0] != column:
@@ -294,12 +301,12 @@ class MeasurementPanel(QTableWidget):
     def sort_by(self, column: int | None, largest_first: bool = True) -> None:
         """Sort the muscles by a column of numbers; None is the anatomical order."""
         self._sort = None if column is None else (column, largest_first)
-        for number, measure in enumerate(SHOWN):
-            first = 1 + 3 * number
-            marked = column is not None and first <= column < first + 3
+        for measure in MEASURES:
+            first, wide = group_of(measure)
+            marked = column is not None and first <= column < first + wide
             mark = (" ▼" if largest_first else " ▲") if marked else ""
             self._set_text(0, first, title_of(measure) + mark)
-            for at in range(first, first + 3):
+            for at in range(first, first + wide):
                 brush = QBrush(_SORTED) if at == column else None
                 self._cell(1, at).setData(Qt.ItemDataRole.ForegroundRole, brush)
         self._refill()
@@ -308,10 +315,10 @@ class MeasurementPanel(QTableWidget):
         order = list(MUSCLES)
         if self._sort is not None:
             column, largest_first = self._sort
-            number, offset = divmod(column - 1, 3)
+            measure, place = COLUMNS[column - 1]
 
             def key(muscle: Muscle) -> tuple[bool, float]:
-                value = triple(SHOWN[number], self._ai.row(muscle), self._now.row(muscle))[offset]
+                value = triple(measure, self._ai.row(muscle), self._now.row(muscle))[place]
                 if value is None:
                     return True, 0.0  # what has no value stands last
                 return False, -value if largest_first else value

@@ -38,9 +38,31 @@ CORRECTED = Measure(
     CORRECTED_MEANING,
 )  # fmt: skip
 """Not of the counts: it comes later, with `CorrectedMuscles`."""
-_BESIDE = 1 + next(n for n, m in enumerate(MEASURES) if m.key == "mean_fat_fraction")
-SHOWN: tuple[Measure, ...] = (*MEASURES[:_BESIDE], CORRECTED, *MEASURES[_BESIDE:])
+_MEAN = "mean_fat_fraction"
+WORDS = {
+    "AI": "As the AI left it.",
+    "now": "Present masks, live.",
+    "Δ": "Present value minus the AI's.",
+}
+"""Heads of the columns of each measure."""
+CORRECTED_WORD = "corr."
+COLUMNS: tuple[tuple[Measure, int], ...] = tuple(
+    column
+    for measure in MEASURES
+    for column in (
+        *((measure, place) for place in range(len(WORDS))),
+        *(((CORRECTED, 1),) if measure.key == _MEAN else ()),
+    )
+)
+"""The columns of numbers from left to right: measure, and place in its triple."""
+SHOWN: tuple[Measure, ...] = tuple(dict.fromkeys(measure for measure, _ in COLUMNS))
 """The measures of the table, from left to right."""
+
+
+def group_of(measure: Measure) -> tuple[int, int]:
+    """Return the first column of a measure's group (numbers begin at 1), and how many it has."""
+    first = 1 + COLUMNS.index((measure, 0))
+    return first, len(WORDS) + (measure.key == _MEAN)
 
 
 @dataclass(frozen=True)
@@ -86,21 +108,22 @@ class Row:
             return None, None
         return 100 * mean.low, 100 * mean.high
 
-    @property
-    def hint(self) -> str:
-        """What the cell of the corrected mean does not tell."""
+    def hint(self, former: Row) -> str:
+        """Say what the cell of the corrected mean does not tell; `former` is the AI's row."""
         if self.measure is None or not present(self.measure):
             return ""
         if self.pending:
-            return (
-                "Being computed; the number is of the masks before."
-                if self.mean
-                else ("Being computed.")
-            )
+            old = "; the number is of the masks before" if self.mean else ""
+            return f"Being computed{old}."
         low, high = self.interval
-        if low is not None and high is not None:
-            return f"95 % interval {low:.1f} to {high:.1f} %."
-        return f"No value: {self.mean.why}." if self.mean is not None else ""
+        if low is None or high is None:
+            return f"No value: {self.mean.why}." if self.mean is not None else ""
+        text = f"Corrected mean fat fraction, 95 % interval {low:.1f} to {high:.1f} %."
+        before, _, difference = triple(CORRECTED, former, self)
+        if before is not None and difference is not None:
+            change = format_number(difference, CORRECTED_DECIMALS, signed=True)
+            text += f" AI {before:.1f} %, Δ {change}."
+        return text
 
 
 def format_number(value: float | None, decimals: int, *, signed: bool = False) -> str:

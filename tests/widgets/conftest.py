@@ -187,11 +187,10 @@ class Bench:
         """Text in the live table, as the person reads it."""
         table = self.review.live.table
         rows = {table.item(r, 0).text(): r for r in range(2, table.rowCount())}
-        columns = {}
-        for column in range(1, table.columnCount() - 1, 3):
-            name = table.item(0, column).text().split(" (")[0]
-            for offset, word in enumerate(("AI", "now", "Δ")):
-                columns[name, word] = column + offset
+        columns, name = {}, ""
+        for column in range(1, table.columnCount() - 1):
+            name = table.item(0, column).text().split(" (")[0] or name
+            columns[name, table.item(1, column).text()] = column
         return str(table.item(rows[row], columns[measure, kind]).text())
 
     def counts_are_right(self) -> bool:

@@ -13,7 +13,7 @@ from scipy.ndimage import binary_dilation
 
 from napari_backfat.model.anatomy import Muscle
 from napari_backfat.model.vertebrae import VertebralLevels
-from napari_backfat.widgets.measurement_panel_cells import CORRECTED, PENDING, SHOWN
+from napari_backfat.widgets.measurement_panel_cells import COLUMNS, CORRECTED, PENDING
 from tests.phantom import make_case
 from tests.widgets.conftest import Bench, settle, wait_for, write_pair
 from tests.widgets.test_tables import _clipboard
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SHAPE = (5, 60, 90)
 ROW, NAME = "Erector spinae L", "Corrected FF"
-COLUMN = 1 + 3 * SHOWN.index(CORRECTED)
+COLUMN = 1 + COLUMNS.index((CORRECTED, 1))
 LEVELS = VertebralLevels((-0.5, 1.5, 4.5), "L1")
 
 
@@ -57,11 +57,16 @@ def is_current(bench: Bench) -> bool:
     return bench.case.corrected is not None and bench.case.corrected.current
 
 
+def number(bench: Bench, row: str = ROW) -> str:
+    """What the cell of the corrected mean shows."""
+    return bench.shown(row, "Mean FF", "corr.")
+
+
 def tip(bench: Bench) -> str:
     """Tooltip of the present corrected mean of the left erector spinae."""
     table = bench.review.live.table
     rows = {table.item(r, 0).text(): r for r in range(2, table.rowCount())}
-    return str(table.item(rows[ROW], COLUMN + 1).toolTip())
+    return str(table.item(rows[ROW], COLUMN).toolTip())
 
 
 def cut(bench: Bench) -> None:
@@ -76,24 +81,24 @@ def cut(bench: Bench) -> None:
 
 
 def test_it_comes_after_a_rest_and_is_marked_old_after_a_stroke(noisy: Bench) -> None:
-    assert noisy.shown(ROW, NAME) == PENDING
+    assert number(noisy) == PENDING
     assert "computed" in tip(noisy)
     wait_for(lambda: is_current(noisy))
-    wait_for(lambda: PENDING not in noisy.shown(ROW, NAME))
+    wait_for(lambda: PENDING not in number(noisy))
     assert noisy.case.corrected is not None
     mean = noisy.case.corrected.muscles[Muscle.ERECTOR_SPINAE_LEFT]
     assert mean.value is not None
-    assert noisy.shown(ROW, NAME) == f"{100 * mean.value:.1f}"
+    assert number(noisy) == f"{100 * mean.value:.1f}"
     assert "95 % interval" in tip(noisy)
-    assert noisy.shown("All muscles", NAME) not in ("", "\N{EM DASH}")
+    assert number(noisy, "All muscles") not in ("", "\N{EM DASH}")
     plain = float(noisy.shown(ROW, "Mean FF"))
     assert plain > 100 * mean.value  # the noise floor, and fat beside the muscle
     cut(noisy)
-    wait_for(lambda: noisy.shown(ROW, NAME).endswith(PENDING))
-    assert noisy.shown(ROW, NAME) == f"{100 * mean.value:.1f}{PENDING}"
+    wait_for(lambda: number(noisy).endswith(PENDING))
+    assert number(noisy) == f"{100 * mean.value:.1f}{PENDING}"
     assert "masks before" in tip(noisy)
     wait_for(lambda: is_current(noisy))
-    wait_for(lambda: PENDING not in noisy.shown(ROW, NAME))
+    wait_for(lambda: PENDING not in number(noisy))
     assert noisy.case.corrected.muscles[Muscle.ERECTOR_SPINAE_LEFT].voxels < mean.voxels
 
 
@@ -136,7 +141,7 @@ def test_levels_are_filled_when_they_are_shown(noisy: Bench) -> None:
 def test_a_scan_without_air_has_a_bound_or_a_dash_with_the_reason(bench: Bench) -> None:
     wait_for(lambda: is_current(bench))
     settle()
-    shown = bench.shown(ROW, NAME)
+    shown = number(bench)
     assert bench.case.corrected is not None
     mean = bench.case.corrected.muscles[Muscle.ERECTOR_SPINAE_LEFT]
     if mean.value is None:
