@@ -21,6 +21,7 @@ from napari_backfat.review.preview import preview_job
 from napari_backfat.review.saved_tables import full_save_job
 from napari_backfat.review.session import Loaded, ReviewSession
 from napari_backfat.widgets.role_question import ask_for_roles, with_roles
+from napari_backfat.worklist.sources import scan_in
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -335,11 +336,16 @@ class CaseDesk(QObject):
         self.saved.emit(saved[0])
 
     def open_paths(self, paths: Sequence[str]) -> None:
-        """Open a case folder, or images, whichever these are."""
+        """Open a case folder, images, or a folder of them, whichever these are."""
         if len(paths) == 1 and (Path(paths[0]) / MANIFEST).is_file():
             self.open_case(paths[0])
         elif paths:
-            self.open_scan(paths)
+            try:
+                inside = scan_in(paths[0]) if len(paths) == 1 and Path(paths[0]).is_dir() else ()
+            except BackfatError as error:
+                self.message.emit(str(error))
+                return
+            self.open_scan(inside or paths)
 
     def gather_paths(self, paths: Sequence[str]) -> None:
         """Open these together with others that come in the same moment.

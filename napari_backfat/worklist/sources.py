@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _IMAGES = (".nii", ".nii.gz")
 _MASKS = re.compile(r"(^|[^a-z])(seg|dseg|mask|masks|label|labels|muscles|tissue)($|[^a-z])")
+_MOST_UNNAMED = 6  # of one scan: water, fat, in-phase, opposed-phase, fat fraction, R2*
 _NOT_BACK = ("derivatives", "sourcedata", "code")  # of a BIDS data set
 _COLUMNS = {"water", "fat", "image", "contrast", "case", "label", "note"}
 
@@ -102,6 +103,44 @@ def find_cases(source: str | Path) -> tuple[list[Found], list[str]]:
         else:
             found += _in_folder(here, sorted(files), source, is_bids, notes)
     return found, notes
+
+
+def scan_in(folder: str | Path) -> tuple[Path, ...]:
+    """Return the image files of the one scan that lies in a folder, not below it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A folder that somebody wants to open.
+
+    Returns
+    -------
+    tuple of Path
+        A water and a fat image, one image, or up to six whose names do not say what they show.
+        Empty without such files: the folder may hold DICOM files.
+
+    Raises
+    ------
+    BackfatError
+        If the files are not those of one scan.
+    """
+    folder = Path(folder)
+    try:
+        files = sorted(p.name for p in folder.iterdir() if p.is_file())
+    except OSError:  # whoever opens the folder says why
+        return ()
+    images = [f for f in files if f.lower().endswith(_IMAGES) and not _MASKS.search(f.lower())]
+    if not images:
+        return ()
+    found = _in_folder(folder, files, folder, False, [])
+    if len(found) == 1:
+        return found[0].images
+    if not found and len(images) <= _MOST_UNNAMED:
+        return tuple(folder / name for name in images)
+    raise BackfatError(
+        f"{folder} holds {len(images)} images of more than one scan; open the images of one, or "
+        "make a worklist of the folder (Worklist…, New list…)."
+    )
 
 
 def add_cases(worklist: Worklist, cases: Iterable[Found]) -> tuple[list[Entry], list[Found]]:

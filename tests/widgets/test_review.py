@@ -293,9 +293,13 @@ def test_unreadable_file_is_one_sentence(window: Window, tmp_path: Path) -> None
     assert not review.segment_panel.bar.isVisible()
 
 
-def test_dropped_files_open(window: Window, tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole", [False, True], ids=["files", "folder"])
+def test_dropped_files_open(window: Window, tmp_path: Path, whole: bool) -> None:
     _, review = window
-    paths = write_pair(tmp_path, make_case())
+    (tmp_path / "scan").mkdir()
+    paths = write_pair(tmp_path / "scan", make_case())
+    if whole:
+        paths = [tmp_path / "scan"]
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(p)) for p in paths])
     copy, button = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
