@@ -22,6 +22,7 @@ from napari_backfat.model.context import PersonalContext
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.levels import SpineRange
 from napari_backfat.model.patient import Patient
+from napari_backfat.model.results import CorrectedMean, CorrectedMuscles
 from napari_backfat.model.risk_results import RESEARCH_USE_ONLY
 from napari_backfat.model.vertebrae import VertebralLevels
 from napari_backfat.model.volume import Contrast
@@ -320,3 +321,26 @@ def test_wrong_ending_is_told(content: Content, tmp_path: Path) -> None:
     with pytest.raises(BackfatError, match=r"\.pdf or \.html"):
         write_report(content, tmp_path / "r.docx", ReportOptions())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_corrected_mean_stands_beside_the_plain_one_or_its_absence_is_explained() -> None:
+    plain = a_case()
+    mean = CorrectedMean(0.1234, 0.118, 0.131, 900.0)
+    some = dict.fromkeys(MUSCLES, mean)
+    some[Muscle.PSOAS_MAJOR_LEFT] = CorrectedMean(None, voxels=90, why="too few voxels")
+    page = page_of(replace(plain, known_corrected=CorrectedMuscles(some, mean, mean)))
+    place = page.measures.index("Corr. FF (%)")
+    assert page.measures[place - 1] == "Mean FF (%)"
+    cells = {row.name: row.cells[place] for row in page.rows}
+    assert cells["Multifidus"] == ("12.3", "12.3")
+    assert cells["Psoas major"] == ("12.3", "")
+    assert cells["All, both sides"] == ("12.3", "")
+    assert all(len(row.cells) == len(page.measures) for row in page.rows)
+    (note,) = (n for n in page.footnotes if n.startswith("Corr. FF"))
+    assert "11.8 to 13.1 %" in note
+    assert "too few voxels" in note
+    none = CorrectedMean(None, why="no noise was found")
+    nothing = CorrectedMuscles(dict.fromkeys(MUSCLES, none), none, none)
+    page = page_of(replace(plain, known_corrected=nothing))
+    assert "Corr. FF (%)" not in page.measures
+    assert any("no noise was found" in n for n in page.footnotes)

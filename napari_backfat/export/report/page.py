@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_backfat.export.report.corrected import footnote, heading, with_column
 from napari_backfat.export.report.pictures import shown_image
 from napari_backfat.measure.table import MEASURES, cut_note, value_of
 from napari_backfat.model.anatomy import MuscleGroup, Side, muscle_of
@@ -140,6 +141,13 @@ def page_of(
     measures = [m for m in MEASURES if m.key in _SHOWN]
     if content.fat_map.kind is not FatMapKind.FAT_FRACTION:
         measures = [m for m in measures if m.key != "mean_fat_fraction"]
+    heads = [f"{m.label} ({m.unit.replace('cm2', 'cm²')})" for m in measures]
+    rows = _rows(content, [m.key for m in measures])
+    corrected = heading(content)
+    if corrected:
+        place = 1 + [m.key for m in measures].index("mean_fat_fraction")
+        heads.insert(place, corrected)
+        rows = with_column(rows, content, place)
     risk = content.risk
     return Page(
         title="Paraspinal muscles on MRI",
@@ -147,8 +155,8 @@ def page_of(
         date=f"{date or dt.datetime.now(dt.UTC).date():%d %B %Y}",
         warning=RESEARCH_USE_ONLY,
         facts=_facts(content, identity or {}),
-        measures=tuple(f"{m.label} ({m.unit.replace('cm2', 'cm²')})" for m in measures),
-        rows=_rows(content, [m.key for m in measures]),
+        measures=tuple(heads),
+        rows=rows,
         footnotes=_footnotes(content),
         corrections=_corrections(content),
         risk=_risk(risk) if risk else (),
@@ -230,6 +238,7 @@ def _footnotes(content: Content) -> tuple[str, ...]:
             f"Fat: {rule}. Mean FF: mean fat fraction over the muscle, whatever the threshold. "
             f"{share}"
         )
+        notes.append(footnote(content))
     else:
         notes.append(
             f"Lean and fat by {content.fat_map.method}, on one contrast: there is no fat fraction. "
