@@ -134,6 +134,7 @@ class Dialogs:
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("Unsaved changes")
         box.setText("This case has changes that were not saved. Save them first?")
+        box.setInformativeText("Discard gives them up for good; Cancel leaves all as it is.")
         for choice in (button.Save, button.Discard, button.Cancel):
             box.addButton(choice)
         box.setDefaultButton(button.Save)
