@@ -118,8 +118,9 @@ class Live:
     def _on_masks(self, change: Change) -> None:
         masks = self._case.masks
         former, self._fat_map = self._fat_map, masks.fat_map
-        first, last = change.slices or (0, len(self._touching) - 1)
-        self._touching[first : last + 1] = touching_sides(masks.muscle[first : last + 1])
+        if change.muscles:
+            first, last = change.slices or (0, len(self._touching) - 1)
+            self._touching[first : last + 1] = touching_sides(masks.muscle[first : last + 1])
         if former is not masks.fat_map:
             self.errors = None  # found with the fractions of the former map
             self._sum_ai_again()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt, QTimer, Signal
@@ -37,6 +38,8 @@ _NAMES = {
 }
 _HISTOGRAM_BUDGET_S = 0.006
 _HISTOGRAM_PAUSE_MS = 15
+_HISTOGRAM_SHOWN_S = 0.2
+"""Half counted it is drawn no more often: drawing takes longer than counting."""
 
 
 class PlotDock(QWidget):
@@ -67,6 +70,7 @@ class PlotDock(QWidget):
         self._levels: VertebralLevels | None = None
         self._counts: FatHistogram | None = None
         self._slice = 0
+        self._counted_s = 0.0
         self._groups: tuple[MuscleGroup, ...] = tuple(MuscleGroup)
         self._stale = True
         self._row = QHBoxLayout(self)
@@ -243,6 +247,11 @@ class PlotDock(QWidget):
             return
         masks = self._case.masks
         done = self._counts.refresh(_HISTOGRAM_BUDGET_S)
+        now = time.monotonic()
+        if not done and now - self._counted_s < _HISTOGRAM_SHOWN_S:
+            self._more.start()
+            return
+        self._counted_s = now
         ml = masks.geometry.voxel_ml
         sides = {}
         if single:
