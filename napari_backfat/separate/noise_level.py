@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DARKEST = "the darkest places around the muscles"
-_MOST_SLICES = 48
+_MOST_SLICES = 24
 _MIN_AIR = 2000
 _AIR_LIMIT = 4.0  # times the noise: in air hardly any voxel is brighter
 _WINDOW = 5
@@ -83,7 +83,7 @@ def noise_level(
     several coils, real-valued images). Where there is no air, only an upper bound is known: the
     mean signal at the darkest places around the muscles; the lower bound is 0. Noise in air is
     refused where the muscles have much less of it, and its upper bound is raised where they have
-    much more. At most 48 slices are read.
+    much more. At most 24 slices are read.
 
     Parameters
     ----------
