@@ -109,6 +109,7 @@ def check_words(text: str, content: Content) -> None:
     assert content.risk.relative.value is not None
     assert f"Relative odds {content.risk.relative.value:.2f} (95 % interval" in text
     assert "Evidence: borrowed" in text
+    assert "volume × mean fat fraction" in text  # or two amounts of fat would contradict each other
     assert "dixon-unet 1.2" in text
     assert "abababababababab" in text
     assert f"{content.risk.model_id} {content.risk.model_version}" in text
@@ -199,7 +200,8 @@ def test_the_water_image_is_shown_and_named(content: Content) -> None:
     assert overview(turned, keys, axial_pictures(turned, keys)[0]).jpeg == (
         overview(content, keys, axial_pictures(content, keys)[0]).jpeg
     )
-    assert ("Shown", "water") in page_of(turned).facts
+    facts = dict(page_of(turned).facts)
+    assert facts["Images"].startswith("water (shown) + fat, ")
 
 
 def test_a_reader_can_tell_which_slices_a_number_is_of(content: Content) -> None:

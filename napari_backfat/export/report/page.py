@@ -36,6 +36,10 @@ _SHOWN = ("volume", "lean_volume", "fat_volume", "mean_fat_fraction", "fat_share
 _MOST_LIMITS = 9
 _LONGEST = 230
 _MOST_CONTEXT = 8
+_FAT_OF_THE_ESTIMATE = (
+    "These are volume × mean fat fraction, and the rest, of the back muscles within the stated "
+    "levels; the table's lean and fat are counted by the threshold."
+)
 _NOT_COMPUTED = (
     "Recorded, not computed with: no coefficient was estimated together with the muscles."
 )
@@ -181,12 +185,14 @@ def _facts(content: Content, identity: Mapping[str, str]) -> tuple[tuple[str, st
             f"{levels.first_level}\u2013{levels.last_level}, slices {levels.first_slice} to "
             f"{levels.last_slice}"
         )
-    images = " + ".join(v.contrast.value for v in content.scan.images)
+    shown = shown_image(content.scan)
+    images = " + ".join(
+        f"{v.contrast.value}{' (shown)' if v is shown else ''}" for v in content.scan.images
+    )
     return (
         *identity.items(),
         ("Age, sex", f"{age}, {sex}"),
         ("Images", f"{images}, {x} × {y} × {z} voxels of {dx:.2f} × {dy:.2f} × {dz:.2f} mm"),
-        ("Shown", shown_image(content.scan).contrast.value),
         ("Levels stated", stated),
     )
 
@@ -323,6 +329,7 @@ def _risk(risk: RiskEstimate) -> tuple[str, ...]:
         lines.append(f"No Z scores. {reasons.pop()}")
     else:
         lines += [z_text(z) for z in risk.z_scores]
+        lines.append(_FAT_OF_THE_ESTIMATE)
     told = "\n".join(lines)
     lines += [f"Not given: {r.text}" for r in risk.refusals if r.text not in told]
     lines += [f"Note: {w.text}" for w in risk.warnings]
