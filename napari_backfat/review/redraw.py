@@ -35,11 +35,11 @@ def redraw(
 ) -> Change | None:
     """Make muscles in one slice exactly what a line encloses, as one undo step.
 
-    A line around one area draws the chosen muscle. A line that does not come back, and
-    would enclose less than half of it, draws the piece of its border along which it runs; see
-    `edit.border_piece`. A line with several loops (around
-    two muscles, then on along the border between them) draws several: each loop is the muscle that
-    fills it best now, or in the nearest slice that has them.
+    A line around one area draws the chosen muscle. A line that does not come back, and would
+    enclose less than half of it, draws the piece of its border along which it runs; see
+    `edit.border_piece`. A line with several loops (around two muscles, then on along the border
+    between them) draws several: each loop is the muscle that fills it best now, or in the nearest
+    slice that has them.
 
     Parameters
     ----------
