@@ -36,11 +36,16 @@ if TYPE_CHECKING:
 _DASH = "\N{EM DASH}"
 _BIG = "font-size: 18px; font-weight: bold;"
 _ROWS = (
-    ("Fat (ml)", "z-fat"),
-    ("Lean (ml)", "z-lean"),
+    ("Muscle fat (ml)", "z-fat"),
+    ("Lean muscle (ml)", "z-lean"),
     ("Relative odds", "odds"),
     ("Probability (%)", "probability"),
 )
+# The tables count fat by the threshold; two amounts under one name would contradict each other.
+_MEANING = {
+    "z-fat": "Volume × mean fat fraction of the back muscles within the stated levels (ml)",
+    "z-lean": "Volume × (1 - mean fat fraction) of the same (ml)",
+}
 _AI = "ai:"
 _ROW_PX = 20
 
@@ -155,7 +160,9 @@ class EstimateWindow(QWidget):
             grid.addWidget(note(title), 0, column)
         self.cells: dict[str, ClickLabel] = {}
         for row, (title, key) in enumerate(_ROWS, start=1):
-            grid.addWidget(note(title), row, 0)
+            name = note(title)
+            name.setToolTip(_MEANING.get(key, ""))
+            grid.addWidget(name, row, 0)
             for column, prefix in enumerate((_AI, "", "difference:"), start=1):
                 cell = ClickLabel(prefix.replace("difference:", "") + key, "font-size: 11px;")
                 cell.asked.connect(self.explain)

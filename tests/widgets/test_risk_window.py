@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QLabel
 
 from napari_backfat.model.anatomy import Muscle
 from napari_backfat.model.context import FactorGroup
@@ -86,6 +87,10 @@ def test_the_card_opens_the_window_which_follows_live(bench: Bench) -> None:
     assert f"about {100 * chance:.0f} %" in window.probability.text()
     assert window.activity.own == "moderate"
     assert len(window.chart.rows) == len(case.risk.contributions)
+    # Not "Fat (ml)" as in the table of the measurements, which counts by the threshold.
+    names = {label.text(): label.toolTip() for label in window.findChildren(QLabel)}
+    assert "Fat (ml)" not in names
+    assert "mean fat fraction" in names["Muscle fat (ml)"]
     text = window.odds.text()
     case.masks.muscle[:, 20:22, :] = 0
     case.masks.sync()
