@@ -16,6 +16,7 @@ from rich.console import Console
 
 from benchmarks.record import Record, compared
 from napari_backfat.measure.quantify import BACK
+from napari_backfat.measure.table import CORRECTED_KEY, tidy_rows
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.geometry import FileGrid
 from napari_backfat.model.volume import Contrast, Scan, Source, Volume
@@ -155,6 +156,9 @@ class Point:
 
     `true_fraction` and `true_eroded` are of the same voxels as the measurement, with everything
     that lies in them; `true_tissue` is of the muscle itself, inside its sheath, on the fine grid.
+    `shown`, `low` and `high` are the corrected mean that every case folder holds, read from its
+    rows without touching a setting; NaN where it is blank. `true_seen` is what the same scanner
+    would show of its voxels without noise.
     """
 
     setting: str
@@ -172,6 +176,10 @@ class Point:
     true_tissue: float
     ratio: float
     true_ratio: float
+    shown: float
+    low: float
+    high: float
+    true_seen: float
 
 
 def points_of(setting: Setting) -> tuple[list[Point], Anatomy, FileGrid]:
@@ -185,8 +193,12 @@ def points_of(setting: Setting) -> tuple[list[Point], Anatomy, FileGrid]:
     assert case is not None
     assert case.measurement is not None
     plain, floor, eroded, corrected, by_voxel, ratio = _results(session)
+    written = _written(session)
     clear = replace(setting, snr=1e9)
-    (noiseless,) = _results(session_of(scan_of(anatomy, grid, clear, 0), anatomy), _PLAIN)
+    silent = session_of(scan_of(anatomy, grid, clear, 0), anatomy)
+    (noiseless,) = _results(silent, _PLAIN)
+    assert silent.case is not None
+    seen = silent.case.masks.fat_map.values()
     points = []
     for muscle in MUSCLES:
         inside = anatomy.muscles == muscle
@@ -213,6 +225,8 @@ def points_of(setting: Setting) -> tuple[list[Point], Anatomy, FileGrid]:
                 float(fine.fat_fraction[fine.muscles == muscle].mean()),
                 _of(ratio, muscle),
                 float(fat / (fat + water)),
+                *written[muscle],
+                float(np.nanmean(seen[core])),
             )
         )
     return points, anatomy, grid
@@ -223,6 +237,25 @@ def _results(
 ) -> list[MethodResult]:
     assert session.case is not None
     return run_to_end(agreement_job(session.case, session.risk_model, recipes or _RECIPES))
+
+
+def _written(session: ReviewSession) -> dict[Muscle, tuple[float, float, float]]:
+    """Value and interval of the corrected means as ``measurements.csv`` has them, as fractions."""
+    case = session.case
+    assert case is not None
+    assert case.measurement is not None
+    session.include_corrected()
+    rows = [
+        row
+        for row in tidy_rows(case.measurement, None, case.corrected)
+        if row["measure"] == CORRECTED_KEY and row["muscle"] != "all muscles"
+    ]
+    return {
+        muscle: tuple(  # type: ignore[misc]
+            np.nan if row[k] is None else row[k] / 100 for k in ("value", "low", "high")
+        )
+        for muscle, row in zip(MUSCLES, rows, strict=True)
+    }
 
 
 def _of(result: MethodResult, muscle: Muscle | None) -> float:
@@ -241,13 +274,27 @@ def _true_ml(fine: Anatomy, geometry: Geometry, muscle: Muscle) -> float:
     return float((fine.muscles == muscle).sum() * geometry.voxel_ml)
 
 
-def repeats_of(setting: Setting, anatomy: Anatomy, grid: FileGrid) -> dict[Muscle, list[float]]:
-    """Mean fat fraction of each muscle on noisy acquisitions of one person and coil."""
+def repeats_of(
+    setting: Setting, anatomy: Anatomy, grid: FileGrid, corrected: dict[Muscle, list[float]]
+) -> dict[Muscle, list[float]]:
+    """Mean fat fraction of each muscle on noisy acquisitions of one person and coil.
+
+    Parameters
+    ----------
+    setting, anatomy, grid
+        Scanner and person.
+    corrected : dict
+        Receives the corrected means.
+    """
     found: dict[Muscle, list[float]] = {m: [] for m in MUSCLES}
     for number in range(1, _REPEATS + 1):
-        case = session_of(scan_of(anatomy, grid, setting, number), anatomy).case
+        session = session_of(scan_of(anatomy, grid, setting, number), anatomy)
+        case = session.case
         assert case is not None
         assert case.measurement is not None
+        for muscle, numbers in _written(session).items():
+            if np.isfinite(numbers[0]):
+                corrected.setdefault(muscle, []).append(numbers[0])
         for muscle, of in case.measurement.muscles.items():
             if of.mean_fat_fraction is not None and of.volume_ml >= 5:
                 found[muscle].append(of.mean_fat_fraction)
@@ -262,7 +309,9 @@ def measure_all() -> tuple[list[Point], dict[str, dict[Muscle, list[float]]]]:
         found, anatomy, grid = points_of(setting)
         points += found
         if setting.name in ("lean", "usual", "usual, noisy", "very fatty"):
-            repeats[setting.name] = repeats_of(setting, anatomy, grid)
+            corrected: dict[Muscle, list[float]] = {}
+            repeats[setting.name] = repeats_of(setting, anatomy, grid, corrected)
+            repeats[f"{setting.name}, corrected"] = corrected
     return points, repeats
 
 
@@ -271,6 +320,15 @@ def errors(points: list[Point]) -> dict[str, np.ndarray]:
     return {
         "volume": np.array([100 * (p.ml / p.true_ml - 1) for p in points]),
         "fraction": np.array([100 * (p.fraction - p.true_fraction) for p in points]),
+        "fraction, corrected, as shipped": np.array(
+            [100 * (p.shown - p.true_eroded) for p in points]
+        ),
+        "fraction, corrected, against the scanner without noise": np.array(
+            [100 * (p.shown - p.true_seen) for p in points]
+        ),
+        "fraction, corrected, against the muscle itself": np.array(
+            [100 * (p.shown - p.true_tissue) for p in points]
+        ),
         "fraction, images without noise": np.array(
             [100 * (p.fraction_noiseless - p.true_fraction) for p in points]
         ),
@@ -303,13 +361,21 @@ def records() -> Iterator[Record]:
     for name, unit, goal in (
         ("volume", "%", _GOAL_VOLUME),
         ("fraction", "points", _GOAL_FRACTION),
+        ("fraction, corrected, as shipped", "points", _GOAL_FRACTION),
         ("fraction, least biased", "points", _GOAL_FRACTION),
     ):
-        values = found[name]
+        values = found[name][np.isfinite(found[name])]
         yield compared(f"phantoms, {name}: bias", abs(float(values.mean())), unit, "goal", goal)
         yield compared(
             f"phantoms, {name}: 1.96 SD", float(1.96 * values.std(ddof=1)), unit, "goal", goal
         )
+    shown = [p for p in points if np.isfinite(p.shown)]
+    largest = max(abs(100 * (p.shown - p.true_eroded)) for p in shown)
+    yield compared(
+        "phantoms, corrected fraction: largest error", largest, "points", "goal", _GOAL_FRACTION
+    )
+    held = 100 * float(np.mean([p.low <= p.true_seen <= p.high for p in shown]))
+    yield compared("phantoms, corrected fraction: coverage of the interval", held, "%", "goal", 95)
     worst = max(_repeatability(v) for part in repeats.values() for v in part.values())
     yield compared(
         "phantoms, fat fraction: repeatability coefficient, worst muscle",
@@ -343,7 +409,7 @@ def plots(points: list[Point], repeats: dict[str, dict[Muscle, list[float]]]) ->
             "true mean fat fraction (%)",
             "error (percentage points)",
         ),
-        "fraction, least biased": (
+        "fraction, corrected, as shipped": (
             np.array([100 * p.true_eroded for p in points]),
             "true mean fat fraction without outer layer (%)",
             "error (percentage points)",
@@ -351,13 +417,19 @@ def plots(points: list[Point], repeats: dict[str, dict[Muscle, list[float]]]) ->
     }
     titles = {
         "volume": "volume",
-        "fraction": "mean fat fraction, as shipped",
-        "fraction, least biased": "outer layer left out, noise floor off",
+        "fraction": "plain mean fat fraction, as shipped",
+        "fraction, corrected, as shipped": "corrected mean fat fraction, as shipped",
     }
     goals = dict.fromkeys(truth, _GOAL_FRACTION) | {"volume": _GOAL_VOLUME}
     for axis, (name, (x, label, unit)) in zip(axes, truth.items(), strict=True):
         values = found[name]
-        bias, spread = values.mean(), 1.96 * values.std(ddof=1)
+        bias, spread = np.nanmean(values), 1.96 * np.nanstd(values, ddof=1)
+        if name.startswith("fraction, corrected"):
+            ends = [
+                [100 * (p.shown - p.low) for p in points],
+                [100 * (p.high - p.shown) for p in points],
+            ]
+            axis.errorbar(x, values, ends, fmt="none", color="#999999", lw=0.7, zorder=1)
         axis.axhspan(-goals[name], goals[name], color="#DDDDDD", zorder=0, label="goal")
         axis.plot(x[back], values[back], "o", color="#0072B2", ms=4, label="ES, MF")
         axis.plot(x[~back], values[~back], "^", color="#D55E00", ms=4, label="psoas, QL")
@@ -373,16 +445,17 @@ def plots(points: list[Point], repeats: dict[str, dict[Muscle, list[float]]]) ->
     axes[0].legend(fontsize=8)
     figure.savefig(IMAGES / "fat-agreement.png", dpi=110)
     plt.close(figure)
-    figure, axis = plt.subplots(figsize=(7, 3.4), constrained_layout=True)
+    figure, axis = plt.subplots(figsize=(11, 3.4), constrained_layout=True)
     for number, part in enumerate(repeats.values()):
         for values in part.values():
             centred = 100 * (np.array(values) - np.mean(values))
             jitter = np.linspace(-0.25, 0.25, len(values))
             axis.plot(number + jitter, centred, "o", ms=3, color="#0072B2", alpha=0.6)
         worst = max(_repeatability(v) for v in part.values())
-        axis.text(number, 0.16, f"RC {worst:.2f}", ha="center", fontsize=9)
-    axis.set_xticks(range(len(repeats)), list(repeats))
-    axis.set_ylim(-0.25, 0.25)
+        axis.text(number, 0.33, f"RC {worst:.2f}", ha="center", fontsize=9)
+    names = [name.replace(", corrected", "\ncorrected") for name in repeats]
+    axis.set_xticks(range(len(repeats)), names)
+    axis.set_ylim(-0.4, 0.4)
     axis.set_ylabel("minus the mean of the repeats\n(percentage points)")
     axis.set_title(f"mean fat fraction, {_REPEATS} repeats, every muscle; goal RC 1.5")
     figure.savefig(IMAGES / "fat-repeatability.png", dpi=110)
@@ -399,16 +472,27 @@ def main() -> int:
     for setting in SETTINGS:
         part = [p for p in points if p.setting == setting.name]
         cells = [
-            f"{v.mean():+.2f} ({v.min():+.2f} to {v.max():+.2f})" for v in errors(part).values()
+            f"{np.nanmean(v):+.2f} ({np.nanmin(v):+.2f} to {np.nanmax(v):+.2f})"
+            for v in errors(part).values()
         ]
         console.print(f"| {setting.name} | {len(part)} | " + " | ".join(cells) + " |")
-    for name, values in errors(points).items():
+    for name, all_values in errors(points).items():
+        values = all_values[np.isfinite(all_values)]
         spread = 1.96 * values.std(ddof=1)
         console.print(
             f"{name}: n {values.size}, bias {values.mean():+.3f}, limits of agreement "
             f"{values.mean() - spread:+.3f} to {values.mean() + spread:+.3f}, largest "
             f"{np.abs(values).max():.3f}"
         )
+    shown = [p for p in points if np.isfinite(p.shown)]
+    held = sum(p.low <= p.true_seen <= p.high for p in shown)
+    also = sum(p.low <= p.true_eroded <= p.high for p in shown)
+    wide = np.array([100 * (p.high - p.low) for p in shown])
+    console.print(
+        f"corrected: {len(points) - len(shown)} of {len(points)} blank; interval holds the "
+        f"scanner's own truth in {held}, the anatomy's in {also} of {len(shown)}; median width "
+        f"{np.median(wide):.2f}, largest {wide.max():.2f} points"
+    )
     for name, found in repeats.items():
         worst = max(_repeatability(v) for v in found.values())
         console.print(f"repeatability, {name}: worst muscle {worst:.3f} points")
