@@ -17,6 +17,7 @@ from napari_backfat.io.scan import RolesNeeded
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
 from napari_backfat.review.autosave import find_recovery, put_aside
+from napari_backfat.review.occupied import occupied_by
 from napari_backfat.review.preview import preview_job
 from napari_backfat.review.saved_tables import full_save_job
 from napari_backfat.review.session import Loaded, ReviewSession
@@ -278,7 +279,7 @@ class CaseDesk(QObject):
         answer = self.dialogs.save_first()
         if answer == "save":
             folder = self.session.case.folder or self.dialogs.folder("Save the case to a folder")
-            if not folder:
+            if not folder or not self._may_replace(folder):
                 return False
             try:
                 self.session.save(folder)
@@ -305,8 +306,20 @@ class CaseDesk(QObject):
         if self.session.case is not None:
             self._save_to(self.dialogs.folder("Save the case to another folder"))
 
+    def _may_replace(self, folder: str) -> bool:
+        """Ask before a saving takes another saved case's place."""
+        assert self.session.case is not None
+        other = occupied_by(folder, self.session.case)
+        if not other or self.dialogs.yes(
+            "Replace a saved case?", f"{other} Yes replaces it for good; No saves nothing."
+        ):
+            return True
+        self.message.emit(f"Nothing was saved. {other}")
+        return False
+
     def _save_to(self, folder: str | None) -> None:
-        if not folder:
+        self.message.emit("")
+        if not folder or not self._may_replace(folder):
             return
         saving = full_save_job(self.session, folder)  # copies the case now
 

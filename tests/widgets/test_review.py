@@ -15,6 +15,7 @@ from napari_backfat.model.anatomy import Muscle, TissueCode
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.model.volume import Contrast
+from napari_backfat.review.session import ReviewSession
 from napari_backfat.segment import backend as backends
 from napari_backfat.segment.backend import QualityFlag, Segmentation
 from tests.phantom import make_case
@@ -232,6 +233,49 @@ def test_the_estimate_is_of_what_the_form_shows(bench: Bench) -> None:
     assert "The activity is left out" in panel.problem.text()
     assert bench.case.patient.activity_met_min_per_week is None
     assert panel.met.value() == 500
+
+
+def test_another_saved_case_is_replaced_only_by_a_persons_word(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """Saved work of another person once went without a question."""
+    review = bench.review
+    made = make_case((5, 40, 64), (4.0, 2.0, 2.0), noise=40.0, seed=9)
+    (tmp_path / "images").mkdir()
+    other = ReviewSession()
+    job = ReviewSession.load_job(write_pair(tmp_path / "images", made))
+    while True:
+        try:
+            next(job)
+        except StopIteration as done:
+            other.accept_loaded(done.value)
+            break
+    other.accept_muscles(made.muscles)
+    other.save(tmp_path / "other")
+    other.close()
+    kept = (tmp_path / "other" / "case.json").read_bytes()
+
+    bench.answers.chosen_folder = str(tmp_path / "other")
+    bench.answers.yes_to_all = False
+    bench.click_button(review.case_panel.save_as)
+    assert bench.answers.asked == ["Replace a saved case?"]
+    assert "of another scan (case_water.nii.gz" in bench.answers.questions[-1]
+    assert "Nothing was saved" in review.message.text()
+    bench.answers.on_unsaved = "save"
+    assert not review.desk.may_leave_case()
+    assert (tmp_path / "other" / "case.json").read_bytes() == kept
+
+    bench.answers.yes_to_all = True
+    bench.click_button(review.case_panel.save_as)
+    wait_for(lambda: bench.case.saved)
+    assert (tmp_path / "other" / "case.json").read_bytes() != kept
+    assert review.message.text() == ""
+    asked = len(bench.answers.asked)
+    bench.key(Qt.Key.Key_1)
+    bench.stroke((4, 7))
+    bench.click_button(review.case_panel.save)  # its own folder by now
+    wait_for(lambda: bench.case.saved)
+    assert len(bench.answers.asked) == asked
 
 
 def test_leaving_unsaved_work_is_asked(bench: Bench, tmp_path: Path) -> None:
