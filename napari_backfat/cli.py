@@ -75,6 +75,9 @@ Image = Annotated[
 ]
 ContrastOption = Annotated[Single, typer.Option(help="What --image shows; auto: by its name")]
 Out = Annotated[Path, typer.Option(help="Case folder to write")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a case of another scan, or a corrected one")
+]
 Accept = Annotated[
     bool, typer.Option("--accept-mismatch", help="Use images together whose positions disagree")
 ]
@@ -107,6 +110,7 @@ def analyze(
     label_map: models.LabelMapOption = None,
     accept_licence: models.AcceptLicence = False,
     accept_mismatch: Accept = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Segment a scan with the AI, measure it, and write a case folder.
 
@@ -117,6 +121,7 @@ def analyze(
         session = _open(water, fat, image, contrast, accept_mismatch)
         enter_person(session, patient, person_from_scan)
         _prepare(session, levels, threshold, risk_model)
+        _check_replaceable(session, out, overwrite)
         _check_writable(out)  # before the long part, not after it
         key = models.choose(model, label_map, accept_licence)
         session.accept_segmentation(with_bar(session.segment_job(key, device)))
@@ -142,6 +147,7 @@ def measure(
     threshold: Threshold = 0.5,
     risk_model: RiskModelOption = None,
     accept_mismatch: Accept = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Measure masks that were made elsewhere, and write a case folder."""
     from napari_backfat.io.labels import read_labels
@@ -149,6 +155,7 @@ def measure(
     with reporting():
         session = _open(water, fat, image, contrast, accept_mismatch)
         assert session.case is not None
+        _check_replaceable(session, out, overwrite)
         grid = session.case.scan.reference.file_grid
         labels = read_labels(muscles, grid, accept_mismatch=accept_mismatch)
         for note in labels.notes:
@@ -252,6 +259,13 @@ def _guess_in_words(image: Path, contrast: Contrast) -> str:
             f"and lean are left blank; give --contrast ({choices}) to have them."
         )
     return f"{image.name} is taken for a {contrast.value} image, by its name."
+
+
+def _check_replaceable(session: ReviewSession, out: Path, overwrite: bool) -> None:
+    from napari_backfat.review.occupied import refuse_to_replace
+
+    if session.case is not None and not overwrite:
+        refuse_to_replace(out, session.case)
 
 
 def _prepare(

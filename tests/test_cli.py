@@ -294,6 +294,24 @@ def test_impossible_thresholds(dixon: list[str], tmp_path: Path, threshold: str)
     assert not (tmp_path / "c").exists()
 
 
+def test_another_case_or_a_persons_work_is_not_replaced(dixon: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "case"
+    assert run("analyze", *dixon, "--out", out).exit_code == 0
+    assert run("analyze", *dixon, "--out", out).exit_code == 0  # the same again
+    record = json.loads((out / "provenance.json").read_text())
+    (out / "provenance.json").write_text(json.dumps(record | {"edits": 3}))
+    saved = (out / "case.json").read_bytes()
+    refused(run("analyze", *dixon, "--out", out), "corrected by hand (3 edits)", "--overwrite")
+    other = write_images(tmp_path / "other", make_case(SHAPE, noise=40.0, seed=4))
+    images = ["--water", str(other[0]), "--fat", str(other[1])]
+    refused(run("analyze", *images, "--out", out), "saved case of another scan", "--overwrite")
+    muscles = out / "muscles.nii.gz"
+    refused(run("measure", "--muscles", muscles, *images, "--out", out), "of another scan")
+    assert (out / "case.json").read_bytes() == saved
+    assert run("analyze", *images, "--out", out, "--overwrite").exit_code == 0
+    assert (out / "case.json").read_bytes() != saved
+
+
 def test_folder_that_cannot_be_written(dixon: list[str], tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("here already")
