@@ -1,8 +1,8 @@
 """Do suggested slices lead to what is wrong? Learning from them, against even distances.
 
-Run as ``python -m benchmarks.suggestions [WEIGHTS ...]``; it prints Markdown for the real case,
-whose expert masks say what is wrong. A person who follows the suggestions corrects as many slices,
-wholly, as one who takes slices in even distances; then both let the network learn.
+Run as ``python -m benchmarks.suggestions [WEIGHTS ...] [even|suggested]``; it prints Markdown for
+the real case, whose expert masks say what is wrong. A person who follows the suggestions corrects
+as many slices, wholly, as one who takes slices in even distances; then both let the network learn.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def agreement(case: Case, true: NDArray[np.uint8]) -> tuple[float, float, float]
     return float(stats.spearmanr(unsure, wrong).statistic), unsure.sum() * ml, wrong.sum() * ml
 
 
+_WAYS = ("even", "suggested")
 _DOUBT: dict[int, list[float]] = {}
 
 
@@ -70,11 +71,13 @@ def main(arguments: list[str]) -> int:
         "against what is wrong, by slice: Spearman before, after learning | unsure / wrong, ml, "
         "before and after |\n|---|---|---|---|---|---|"
     )
-    for folder in (*(Path(a) for a in arguments), BUNDLED):
+    folders = [Path(a) for a in arguments if Path(a).is_dir()]
+    ways = [a for a in arguments if a in _WAYS] or _WAYS
+    for folder in folders or [BUNDLED]:
         run = run_to_end(TorchBackend(folder).run(case.scan, "cpu"))
         damaged = ai_muscles(session, true, folder)
         even = key_slices(true, case.masks.geometry.spacing_mm[0])
-        for which in ("even", "suggested"):
+        for which in ways:
             session.accept_muscles(damaged)
             _DOUBT[id(case)] = [float(v) for v in run.slice_uncertainty]
             before = agreement(case, true)

@@ -49,17 +49,16 @@ def expected_gain(
 ) -> NDArray[np.float64]:
     """Return what correcting each slice is expected to put right.
 
-    A corrected slice speaks for its neighbours, linearly less with distance, up to `REACH_MM`;
-    what a slice gains is what the weights leave to be said there (facility location, whose greedy
-    choice is within 1 - 1/e of the best: Nemhauser et al., Math Program 1978,
-    doi 10.1007/BF01588971).
+    A corrected slice speaks for its neighbours, linearly less with distance, up to `REACH_MM`.
+    Beyond the outermost corrected slices it counts half: what is drawn there follows from one side
+    only. A slice gains what the others would have said for them in addition.
 
     Parameters
     ----------
     weight : ndarray, shape (Z,)
         How much is expected to be wrong in each slice, in any unit.
     corrected : ndarray of bool, shape (Z,)
-        Slices that are right; their own weight is zero.
+        Slices that are right.
     step_mm : float
         Distance of slices.
 
@@ -68,13 +67,22 @@ def expected_gain(
     ndarray, shape (Z,), float64
         In the unit of the weights; zero for corrected slices.
     """
-    z = np.arange(len(weight))
+    count = len(weight)
+    z = np.arange(count)
     says = np.clip(1 - np.abs(z[:, None] - z[None]) * step_mm / REACH_MM, 0, None)
-    said = says[:, corrected].max(axis=1, initial=0.0)
-    todo = np.where(corrected, 0.0, np.asarray(weight, float))
-    gain = np.clip(says - said[:, None], 0, None).T @ todo
-    gain[corrected] = 0
-    return np.asarray(gain)
+    known = np.flatnonzero(corrected)
+    first, last = (known[0], known[-1]) if known.size else (count, -1)
+    said = says[:, known].max(axis=1, initial=0.0)
+    present = np.where((z < first) | (z > last), 0.5, 1.0) * said
+    present[known] = 1.0
+    # With each slice in turn (columns) added; rows are the slices that are spoken for.
+    outside = (z[:, None] < np.minimum(first, z)) | (z[:, None] > np.maximum(last, z))
+    then = np.where(outside, 0.5, 1.0) * np.maximum(said[:, None], says)
+    then[known] = 1.0
+    then[z, z] = 1.0
+    gain = (then - present[:, None]).T @ np.asarray(weight, np.float64)
+    gain[known] = 0.0
+    return np.asarray(np.maximum(gain, 0.0))
 
 
 def next_slice(case: Case, skipped: Sequence[int] = ()) -> Suggestion:
@@ -110,7 +118,7 @@ def next_slice(case: Case, skipped: Sequence[int] = ()) -> Suggestion:
     doubt = _doubt(case)
     weight = area if doubt is None else area * np.maximum(doubt, 1e-4)
     corrected = table.any(axis=1) & (area > 0)
-    gain = expected_gain(weight, corrected | (area == 0), case.masks.geometry.spacing_mm[0])
+    gain = expected_gain(weight, corrected, case.masks.geometry.spacing_mm[0])
     if not gain.any():  # only slices are left in which some muscles are corrected
         gain = weight.copy()
     gain[done] = 0
