@@ -98,9 +98,9 @@ class MethodsPanel(QWidget):
         self.least_biased = QPushButton("Least biased")
         self.least_biased.setObjectName("least_biased")
         self.least_biased.setToolTip(
-            "Sets the two switches that bring the mean fat fraction nearest to the truth: one "
-            "outer layer left out, noise floor taken off. On phantoms within 0.4 percentage points "
-            "from SNR 25 on. Published references were made without. Then use the method."
+            "Sets the two switches that bring the fat map nearest to the truth: one outer layer "
+            "left out, noise floor taken off. The corrected mean of the table needs neither. "
+            "Published references were made without. Then use the method."
         )
         self.apply = QPushButton("Use this method")
         self.apply.setToolTip("Tell lean from fat anew; what was painted by hand stays")
