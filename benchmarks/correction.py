@@ -95,8 +95,8 @@ def session_of_mistakes(case: Case, true: NDArray[np.uint8]) -> Tally:
     drawn = middle - 7  # the middle of the seven slices
     line = _true_border(true[drawn])
 
-    def gap(muscle: Muscle) -> None:
-        patch = edits.interpolation(muscle)
+    def gaps() -> None:
+        patch = edits.interpolations(MUSCLES)
         assert patch is not None
         edits.apply(patch, "interpolation")
 
@@ -106,8 +106,7 @@ def session_of_mistakes(case: Case, true: NDArray[np.uint8]) -> Tally:
         ("islands", 1, 0, lambda: edits.remove_islands(MUSCLES, 3.0, solid)),
         ("holes", 1, 0, lambda: edits.fill_holes(MUSCLES, everywhere)),
         ("grow", 1, 1, lambda: edits.resize(Muscle.ERECTOR_SPINAE_RIGHT, 3.0, everywhere)),
-        ("interpolation", 2, 1, lambda: gap(Muscle.ERECTOR_SPINAE_LEFT)),
-        ("interpolation", 2, 1, lambda: gap(Muscle.MULTIFIDUS_RIGHT)),
+        ("interpolation", 2, 1, gaps),  # of all muscles, which is one choice
         (
             "border",
             1,

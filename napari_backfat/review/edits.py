@@ -231,6 +231,21 @@ class Edits:
         patch = fill_gaps(self._masks.muscle[box], int(muscle), self._spacing)
         return None if patch is None else patch.moved((box[0].start, 0, 0))
 
+    def interpolations(self, muscles: Iterable[Muscle]) -> Patch | None:
+        """Propose the slices that each of some muscles lacks; where two want a voxel, the first."""
+        found = [p for p in map(self.interpolation, muscles) if p is not None and p.voxels]
+        if not found:
+            return None
+        box = slab(
+            self._shape, min(p.box[0].start for p in found), max(p.box[0].stop for p in found) - 1
+        )
+        after = self._masks.muscle[box].copy()
+        for patch in reversed(found):
+            first = patch.box[0].start - box[0].start
+            part = after[first : first + len(patch.where)][:, patch.box[1], patch.box[2]]
+            part[patch.where] = patch.values[patch.where]
+        return Patch.between(box, self._masks.muscle[box], after)
+
     def copy(
         self, muscles: Iterable[Muscle], source: int, target: int, image: str
     ) -> Change | None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from napari_backfat.widgets.edit_panel import EditPanel
 
 _NOTHING = {
-    "gaps": "{muscle} has no gap between its slices.",
+    "gaps": "{muscle}: no gap between slices.",
     "copy": "The next slice already looks the same.",
     "mirror": "The other side already is the mirror image.",
     "smooth": "There was nothing to smooth.",
@@ -171,7 +171,7 @@ class EditActions:
         if muscle is None:
             raise BackfatError("Choose the muscle first (keys 1 to 8).")
         if name == "gaps":
-            self._propose(muscle)
+            self._propose(muscle, who)
             return None
         if name in ("copy", "copy_back"):
             step = 1 if name == "copy" else -1
@@ -230,17 +230,18 @@ class EditActions:
 
     # ------------------------------------------------------------------ preview
 
-    def _propose(self, muscle: Muscle) -> None:
+    def _propose(self, muscle: Muscle, who: list[Muscle]) -> None:
         assert self._edits is not None
-        patch = self._edits.interpolation(muscle)
+        patch = self._edits.interpolations(who)
+        name = muscle.display_name if len(who) == 1 else "All muscles"
         if patch is None or not patch.voxels:
-            self.said.emit(_NOTHING["gaps"].format(muscle=muscle.display_name))
+            self.said.emit(_NOTHING["gaps"].format(muscle=name))
             return
         slices = int(patch.where.any(axis=(1, 2)).sum())
         self._show(
             ("gaps", "interpolation", muscle),
             patch,
-            f"{muscle.display_name}: {slices} slices proposed. Enter or I accepts, Esc refuses.",
+            f"{name}: {slices} slices proposed. Enter or I accepts, Esc refuses.",
         )
 
     def _show(self, what: tuple[str, str, Muscle | None], patch: Patch, said: str) -> None:

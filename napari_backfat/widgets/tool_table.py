@@ -77,9 +77,9 @@ TOOLS: tuple[ToolSpec, ...] = (
              "or join what the line passes to the chosen muscle",
              options=("line", *_ON_SLICES), needs_muscle=True),
     ToolSpec("gaps", "Gaps", "I",
-             "Interpolate the chosen muscle into the slices it lacks; press again or Enter to "
-             "accept the preview, Esc to refuse; other muscles are never overwritten",
-             action=True, options=("apply",), needs_muscle=True),
+             "Interpolate the chosen muscle (or all) into the slices it lacks; press again or "
+             "Enter to accept the preview, Esc to refuse; other muscles are never overwritten",
+             action=True, options=("who", "apply"), needs_muscle=True),
     ToolSpec("copy", "Copy", "N",
              "Copy the chosen muscle (or all) to the next slice, moved with the image; go there "
              "(Shift+N: to the previous slice)",

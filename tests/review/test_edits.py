@@ -201,6 +201,29 @@ def test_interpolation_is_proposed_first_and_fills_gaps_only() -> None:
     assert np.array_equal(masks.muscle, before)
 
 
+def test_gaps_of_all_muscles_are_proposed_together() -> None:
+    case, muscles = _case()
+    masks, edits = case.masks, Edits(case)
+    assert edits.interpolations(MUSCLES) is None
+    masks.muscle[4][masks.muscle[4] == 3] = 0
+    masks.muscle[5:7][masks.muscle[5:7] == 2] = 0
+    masks.sync()
+    masks.finish_step("gaps")
+    before = masks.muscle.copy()
+    patch = edits.interpolations(MUSCLES)
+    assert patch is not None
+    assert np.array_equal(masks.muscle, before)
+    edits.apply(patch, "interpolation")
+    added = masks.muscle != before
+    assert (before[added] == 0).all()
+    for label, slices in ((3, [4]), (2, [5, 6])):
+        assert np.unique(np.nonzero(added & (masks.muscle == label))[0]).tolist() == slices
+        both = (masks.muscle[slices] == label) & (muscles[slices] == label)
+        assert both.sum() > 0.9 * (muscles[slices] == label).sum()
+    masks.undo()
+    assert np.array_equal(masks.muscle, before)
+
+
 def test_islands_holes_and_mirror_restore_what_was_damaged() -> None:
     case, muscles = _case()
     masks, edits = case.masks, Edits(case)

@@ -87,6 +87,27 @@ def test_an_open_line_draws_a_piece_of_the_border(bench: Bench) -> None:
     assert np.array_equal(masks.muscle, before)
 
 
+def test_gaps_of_all_muscles_at_once(bench: Bench) -> None:
+    masks, edit = bench.case.masks, bench.review.brush_panel.edit
+    masks.muscle[2][np.isin(masks.muscle[2], (2, 3))] = 0
+    masks.sync()
+    masks.finish_step("damage")
+    before = masks.muscle.copy()
+    bench.key(Qt.Key.Key_1)
+    bench.click_button(bench.review.brush_panel.tool_buttons["gaps"])  # shows its options
+    edit.who.setCurrentText("all muscles")
+    bench.key(Qt.Key.Key_I)
+    assert "All muscles: 1 slices proposed" in bench.review.brush_panel.message.text()
+    assert np.array_equal(masks.muscle, before)
+    bench.key(Qt.Key.Key_I)
+    wait_for(lambda: masks.history.undo_label == "interpolation")
+    for label in (2, 3):
+        made = bench.made.muscles[2] == label
+        assert ((masks.muscle[2] == label) & made).sum() > 0.9 * made.sum()
+    bench.key(Qt.Key.Key_Z, _CTRL)
+    assert np.array_equal(masks.muscle, before)
+
+
 def test_next_and_right_lead_through_all_slices(bench: Bench) -> None:
     case, panel = bench.case, bench.review.brush_panel
     depth = bench.made.muscles.shape[0]
