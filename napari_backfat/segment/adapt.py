@@ -21,7 +21,7 @@ from napari_backfat.segment.localise import Place
 from napari_backfat.segment.neighbours import NeighbourShapes
 from napari_backfat.segment.network import N_LABELS
 from napari_backfat.segment.preprocess import slab_matrix, window_for
-from napari_backfat.segment.reformat import labels_back_steps, upright_frame
+from napari_backfat.segment.reformat import labels_back_steps, muscles_lean_deg, upright_frame
 from napari_backfat.segment.torch_backend import load_module, reported
 from napari_backfat.segment.torch_work import torch_at_work
 from napari_backfat.segment.weights import BUNDLED, find_weights, load_networks
@@ -133,7 +133,8 @@ def _run(
         "monai.networks.nets.basic_unet", Progress(0.01, "Starting the network library")
     )
     weights = find_weights(folder)
-    own, frame = scan.geometry, upright_frame(scan.geometry)
+    own = scan.geometry
+    frame = upright_frame(own, muscles_lean_deg(muscle, own.spacing_mm[1:]))
     voxels = int(np.prod(own.shape)) + (3 * int(np.prod(frame.shape)) if frame else 0)
     check_memory(_BASE_BYTES + 14 * voxels, device)
     yield Progress(0.02, "Loading the network")

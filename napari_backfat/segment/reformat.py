@@ -24,16 +24,21 @@ _THICK_MM = 2.0
 _BLOCK = 8  # slices resampled at a time
 
 
-def upright_frame(geometry: Geometry) -> Geometry | None:
+def upright_frame(geometry: Geometry, lean_deg: float | None = None) -> Geometry | None:
     """Find the grid along the patient's axes on which an oblique scan should be segmented.
 
     A turn within the slice plane is taken back without touching the slices. A tilt of the slices
-    is taken back as well where they are thin enough to be interpolated.
+    is taken back as well where they are thin enough to be interpolated. A turn within the plane
+    that follows a patient who lay rolled shows the muscles upright already, whatever the header
+    says: it is left alone.
 
     Parameters
     ----------
     geometry : Geometry
         Working grid of the scan.
+    lean_deg : float, optional
+        How far the muscles lie turned within the slices (`muscles_lean_deg`). None: the header
+        alone decides.
 
     Returns
     -------
@@ -53,8 +58,10 @@ def upright_frame(geometry: Geometry) -> Geometry | None:
     x /= np.linalg.norm(x)
     in_plane = own[:, 2] - (own[:, 2] @ normal) * normal
     roll = _angle_deg(in_plane / np.linalg.norm(in_plane), x)
-    if not straighten and roll <= _LEAST_DEG:
-        return None
+    if not straighten:
+        lies_upright = lean_deg is not None and abs(lean_deg) < roll / 2
+        if roll <= _LEAST_DEG or lies_upright:
+            return None
     axes = np.stack([z, np.cross(z, x), x], axis=1)
     axes[:, 1] *= np.sign(axes[:, 1] @ _PATIENT[:, 1])
     step = spacing.copy()
@@ -62,6 +69,41 @@ def upright_frame(geometry: Geometry) -> Geometry | None:
     if not straighten:  # the distance of the slice planes, also if the grid is sheared
         step[0] = abs(geometry.affine[:3, 0] @ normal)
     return _covering(geometry, axes, step, free_z=straighten)
+
+
+def muscles_lean_deg(muscle: NDArray[np.integer], pixel_mm: tuple[float, float]) -> float | None:
+    """Measure how far the back muscles lie turned within the slices.
+
+    Parameters
+    ----------
+    muscle : ndarray, shape (Z, Y, X)
+        `Muscle` ids on any grid in working order.
+    pixel_mm : tuple of float
+        Pixel (Y, X).
+
+    Returns
+    -------
+    float or None
+        Angle in degrees between the line from the right to the left back muscles and the rows,
+        mean over the slices; None where no slice shows both sides.
+    """
+    sides = [
+        np.isin(muscle, (Muscle.MULTIFIDUS_LEFT, Muscle.ERECTOR_SPINAE_LEFT)),
+        np.isin(muscle, (Muscle.MULTIFIDUS_RIGHT, Muscle.ERECTOR_SPINAE_RIGHT)),
+    ]
+    counts = [side.sum(axis=(1, 2)) for side in sides]
+    weights = np.minimum(*counts)
+    both = weights > 0
+    if not both.any():
+        return None
+    apart = []
+    for axis, size in ((2, pixel_mm[0]), (1, pixel_mm[1])):
+        left, right = (
+            side.sum(axis=axis)[both] @ np.arange(muscle.shape[3 - axis]) / count[both]
+            for side, count in zip(sides, counts, strict=True)
+        )
+        apart.append(float(np.average(left - right, weights=weights[both])) * size)
+    return float(np.degrees(np.arctan2(*apart)))
 
 
 def _covering(

@@ -21,7 +21,12 @@ from napari_backfat.segment.inference import Pass, predict, smooth_along
 from napari_backfat.segment.localise import Place, locate
 from napari_backfat.segment.preprocess import slab_matrix, window_for
 from napari_backfat.segment.quality import gather, judge_all
-from napari_backfat.segment.reformat import labels_back_steps, resample, upright_frame
+from napari_backfat.segment.reformat import (
+    labels_back_steps,
+    muscles_lean_deg,
+    resample,
+    upright_frame,
+)
 from napari_backfat.segment.torch_work import torch_at_work
 from napari_backfat.segment.weights import BUNDLED, find_weights, load_networks
 
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.volume import Scan
     from napari_backfat.segment.backend import QualityFlag
+    from napari_backfat.segment.preprocess import PlaneGrid
     from napari_backfat.segment.quality import MuscleQuality
     from napari_backfat.segment.weights import Weights
 
@@ -45,6 +51,16 @@ _BATCH = 2  # slices at a time: small enough that cancelling answers within a se
 _PASSES = (Pass(1.0, False), Pass(1.0, True), Pass(1.12, False), Pass(0.92, True))
 _ALONG_MM = 2.5
 _BASE_BYTES = 900_000_000  # torch, the two networks and their activations for one batch
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """Slabs (N, 2, Y, X), the weights of their slices, and the coarse network's map of them."""
+
+    slabs: NDArray[np.float32]
+    to_slabs: NDArray[np.float32]
+    grid: PlaneGrid
+    rough: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -90,33 +106,27 @@ class TorchBackend:
         weights = find_weights(self.folder)
         own = scan.geometry
         frame = upright_frame(own) if self.upright else None
-        geometry = frame or own
         # Two channels as slices and as slabs, the masks, and the upright copies of them.
         voxels = int(np.prod(own.shape)) + (2 * int(np.prod(frame.shape)) if frame else 0)
         check_memory(_BASE_BYTES + 14 * voxels, device)
         yield Progress(0.01, "Loading the network")
         coarse, fine = (network.to(device) for network in load_networks(weights))
         channels = network_channels(scan)
+        view = yield from self._look(weights, coarse, channels, own, device)
         if frame is not None:
+            pixel = weights.coarse.spacing_mm
+            lean = muscles_lean_deg(view.rough.argmax(axis=1), (pixel, pixel))
+            frame = upright_frame(own, lean)
+        if frame is not None:
+            del view  # a whole scan as slabs
             yield Progress(0.02, "Turning the oblique scan upright")
             channels = yield from turned_upright(channels, own, frame)
-        (depth, height, width), spacing = geometry.shape, geometry.spacing_mm
-        to_slabs = slab_matrix(depth, spacing[0])
-        # The device's memory does not depend on the scan: slabs are sent a few at a time.
-        thick = len(to_slabs) == depth
-        slabs = np.stack(channels if thick else [np.tensordot(to_slabs, c, 1) for c in channels], 1)
-        yield Progress(0.04, "Looking for the back muscles")
-
-        grid = window_for((height, width), (spacing[1], spacing[2]), weights.coarse.spacing_mm)
-        rough = np.zeros((len(slabs), 9, *grid.size), dtype=np.float32)
-        look = (Pass(1.0, False),)
-        for step in predict(coarse, slabs, grid, look, device, 2 * _BATCH):
-            if step.probability is not None:
-                rough[step.part] = step.probability
-            yield Progress(0.04 + 0.16 * step.share, "Looking for the back muscles")
-        slab_mm = spacing[0] * depth / len(slabs)
+            view = yield from self._look(weights, coarse, channels, frame, device)
+        geometry, slabs, to_slabs = frame or own, view.slabs, view.to_slabs
+        spacing = geometry.spacing_mm
+        slab_mm = spacing[0] * geometry.shape[0] / len(slabs)
         yield Progress(0.2, "Looking for the back muscles")
-        place = locate(rough, grid, weights.coarse.spacing_mm, slab_mm)
+        place = locate(view.rough, view.grid, weights.coarse.spacing_mm, slab_mm)
         if place is None:
             yield Progress(1.0, NOTHING_FOUND.text)
             empty = np.zeros(own.shape, dtype=np.uint8)
@@ -146,6 +156,30 @@ class TorchBackend:
         flags = quality_flags(muscle, confidence, seen, own.spacing_mm, quality)
         yield Progress(1.0, "Done")
         return self._result(weights, muscle, device, flags, started, doubt, quality)
+
+    def _look(
+        self,
+        weights: Weights,
+        coarse: nn.Module,
+        channels: list[NDArray[np.float32]],
+        geometry: Geometry,
+        device: str,
+    ) -> Generator[Progress, None, _View]:
+        """Make slabs of the channels and ask the coarse network where the back is."""
+        (depth, height, width), spacing = geometry.shape, geometry.spacing_mm
+        to_slabs = slab_matrix(depth, spacing[0])
+        # The device's memory does not depend on the scan: slabs are sent a few at a time.
+        thick = len(to_slabs) == depth
+        slabs = np.stack(channels if thick else [np.tensordot(to_slabs, c, 1) for c in channels], 1)
+        yield Progress(0.04, "Looking for the back muscles")
+        grid = window_for((height, width), (spacing[1], spacing[2]), weights.coarse.spacing_mm)
+        rough = np.zeros((len(slabs), 9, *grid.size), dtype=np.float32)
+        look = (Pass(1.0, False),)
+        for step in predict(coarse, slabs, grid, look, device, 2 * _BATCH):
+            if step.probability is not None:
+                rough[step.part] = step.probability
+            yield Progress(0.04 + 0.16 * step.share, "Looking for the back muscles")
+        return _View(slabs, to_slabs, grid, rough)
 
     def _outline(
         self,

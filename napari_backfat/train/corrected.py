@@ -11,7 +11,7 @@ import numpy as np
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.segment.preprocess import resample_plane, slab_matrix, window_for
-from napari_backfat.segment.reformat import labels_back, resample, upright_frame
+from napari_backfat.segment.reformat import labels_back, muscles_lean_deg, resample, upright_frame
 from napari_backfat.segment.torch_backend import network_channels
 from napari_backfat.train.tissues import IGNORE
 
@@ -223,7 +223,7 @@ def _as_segmented(
 ) -> tuple[NDArray[np.uint8], list[NDArray[np.float32]], Geometry | None]:
     """Muscles and channels on the grid on which the scan is segmented."""
     own, channels = case.scan.geometry, network_channels(case.scan)
-    upright = upright_frame(own)
+    upright = upright_frame(own, muscles_lean_deg(case.muscles, own.spacing_mm[1:]))
     if upright is None:
         return case.muscles, channels, None
     nothing = np.zeros(own.shape[0], dtype=np.float32)

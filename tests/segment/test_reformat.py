@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from napari_backfat.model.anatomy import Muscle
 from napari_backfat.model.geometry import Geometry
-from napari_backfat.segment.reformat import labels_back, resample, upright_frame
+from napari_backfat.segment.reformat import (
+    labels_back,
+    muscles_lean_deg,
+    resample,
+    upright_frame,
+)
 
 
 def geometry(
@@ -118,3 +124,43 @@ def test_an_empty_map_comes_back_empty() -> None:
     assert labels.shape == own.shape
     assert not labels.any()
     assert not doubts.any()
+
+
+def back(degrees: float, pixel: tuple[float, float]) -> np.ndarray:
+    """Erector spinae of both sides as discs beside a middle, turned within the slices."""
+    yy, xx = np.mgrid[:120, :160]
+    y, x = (yy - 60) * pixel[0], (xx - 80) * pixel[1]
+    muscle = np.zeros((6, 120, 160), dtype=np.uint8)
+    turn = np.radians(degrees)
+    sides = ((Muscle.ERECTOR_SPINAE_LEFT, 1), (Muscle.ERECTOR_SPINAE_RIGHT, -1))
+    for which, side in sides:
+        cy, cx = 30 * side * np.sin(turn), 30 * side * np.cos(turn)
+        muscle[:, (y - cy) ** 2 + (x - cx) ** 2 < 200] = which
+    muscle[0][muscle[0] == Muscle.ERECTOR_SPINAE_LEFT] = 0  # a slice that shows one side only
+    return muscle
+
+
+@pytest.mark.parametrize("degrees", [0.0, 15.0, -20.0, 180.0])
+@pytest.mark.parametrize("pixel", [(1.0, 1.0), (1.6, 0.8)])
+def test_the_lean_of_the_muscles_is_measured(degrees: float, pixel: tuple[float, float]) -> None:
+    lean = muscles_lean_deg(back(degrees, pixel), pixel)
+    assert lean is not None
+    assert (lean - degrees + 180) % 360 - 180 == pytest.approx(0, abs=1.0)
+
+
+def test_one_side_alone_has_no_lean() -> None:
+    muscle = back(0.0, (1.0, 1.0))
+    muscle[muscle == Muscle.ERECTOR_SPINAE_RIGHT] = 0
+    assert muscles_lean_deg(muscle, (1.0, 1.0)) is None
+
+
+def test_slices_that_were_turned_with_the_patient_are_left_alone() -> None:
+    rolled = geometry(2, 15.0, (3.0, 1.0, 1.0))
+    assert upright_frame(rolled, 1.0) is None
+    for lean in (14.0, -16.0, None):
+        frame = upright_frame(rolled, lean)
+        assert frame is not None
+        assert frame.obliquity_deg < 1e-4
+    assert upright_frame(geometry(), 15.0) is None
+    # Thin tilted slices are straightened for the tilt's sake, however the muscles lie in them.
+    assert upright_frame(geometry(0, 15.0), 0.0) is not None

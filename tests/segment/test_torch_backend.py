@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from napari_backfat.model.anatomy import MUSCLES, MuscleGroup, Side
 from napari_backfat.model.errors import BackfatError
@@ -13,7 +14,7 @@ from napari_backfat.model.geometry import FileGrid
 from napari_backfat.model.volume import Contrast, Scan, Source, Volume
 from napari_backfat.segment.backend import BACKENDS, DEFAULT_BACKEND, Segmentation
 from napari_backfat.segment.inference import Pass
-from napari_backfat.segment.reformat import labels_back, resample
+from napari_backfat.segment.reformat import labels_back, resample, upright_frame
 from napari_backfat.segment.torch_backend import TorchBackend, network_channels
 from napari_backfat.train.phantom_anatomy import Anatomy, make_anatomy
 from napari_backfat.train.phantom_params import PhantomParams
@@ -266,6 +267,28 @@ def test_a_turned_grid_gives_the_same_masks(
     _, plain = finish(TorchBackend(passes=QUICK, upright=False), Scan(tuple(turned), turned[0]))
     there, _ = labels_back(plain.muscle, plain.slice_uncertainty, grid.geometry, own)
     assert dice(back > 0, first.muscle > 0) > dice(there > 0, first.muscle > 0)
+
+
+@pytest.mark.parametrize("degrees", [15.0, -15.0])
+def test_slices_that_follow_a_rolled_patient_give_the_same_masks(
+    images: dict[Contrast, NDArray[np.float32]], degrees: float
+) -> None:
+    """The header says "turned within the slices", but the muscles lie upright in them."""
+    upright = scan_of({c: images[c] for c in (Contrast.WATER, Contrast.FAT)})
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_euler("z", degrees, degrees=True).as_matrix()
+    own = upright.reference.file_grid
+    grid = FileGrid.from_affine(own.shape, turn @ own.affine)
+    assert upright_frame(grid.geometry) is not None
+    volumes = tuple(
+        Volume(
+            np.ascontiguousarray(grid.to_working(own.to_file(v.voxels))), grid, v.source, v.contrast
+        )
+        for v in upright.images
+    )
+    _, first = finish(TorchBackend(passes=QUICK), upright)
+    _, again = finish(TorchBackend(passes=QUICK), Scan(volumes, volumes[0]))
+    np.testing.assert_array_equal(grid.to_file(again.muscle), own.to_file(first.muscle))
 
 
 def test_every_outline_is_judged_and_judging_needs_no_further_run(
