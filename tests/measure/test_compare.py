@@ -69,6 +69,32 @@ def test_change_of_fat_is_found_and_judged(before: Side) -> None:
     assert one(result, "fat_share").beyond is None
 
 
+def with_corrected(of: Side, value: float, half: float) -> Side:
+    """The same table with a corrected mean and its interval in every row of that measure."""
+    rows = [
+        {**row, "value": value, "low": value - half, "high": value + half}
+        if row["measure"] == "corrected_fat_fraction"
+        else row
+        for row in of.rows
+    ]
+    return replace(of, rows=rows)
+
+
+@pytest.mark.parametrize(
+    ("half", "limit"), [(0.1, 1.5), (1.5, 1.5 * np.sqrt(2)), (1.2, 1.2 * np.sqrt(2))]
+)
+def test_corrected_means_are_judged_by_their_intervals_where_these_are_wide(
+    before: Side, half: float, limit: float
+) -> None:
+    found = one(
+        compare(with_corrected(before, 10.0, half), with_corrected(before, 11.6, half)),
+        "corrected_fat_fraction",
+    )
+    assert found.difference == pytest.approx(1.6)
+    assert found.sdc == pytest.approx(limit)
+    assert found.beyond is bool(limit < 1.6)
+
+
 def test_volume_limit_is_that_of_both_borders(before: Side) -> None:
     case = small_case(0.3)
     rows, columns = np.nonzero(case.masks.muscle[1] == Muscle.ERECTOR_SPINAE_LEFT)
