@@ -25,7 +25,9 @@ _SLICE_TURN = -0.25  # correlation between neighbouring slices below which they 
 _TOO_SHARP = 0.15  # share of sharp crossings above which edges tell nothing
 _RIM_WATER, _RIM_MARGIN = 0.3, 0.3
 _REGION_SHARE = 0.72  # of a region's border that must be a trade
-_REGION_PAIRS = 40
+_REGION_PAIRS = 40  # from so many on the share is taken as it is
+_FEW_PAIRS = 10  # with fewer than these nothing is said
+_ONE_SIDED = 1.645  # of the normal distribution, 95 %
 _REGION_ML = 0.5
 _MUSCLE_FAT = 0.75  # median fat fraction of muscles that no person's muscles reach together
 
@@ -54,8 +56,9 @@ class SwapAlarm:
     volume_ml : float
         Of the part of the region that lies in the body.
     border : float
-        Share 0..1 of the region's border that is a jump to the opposite fraction; 1 for a whole
-        scan and for slices, which are not found by it.
+        Share 0..1 of the region's border that is a jump to the opposite fraction, with fewer than
+        40 pairs of voxels the lower end of its 95 % interval; 1 for a whole scan and for slices,
+        which are not found by it.
     """
 
     kind: SwapKind
@@ -174,7 +177,8 @@ def find_swaps(
     for kind, region, hint in candidates(sign, body, total, spacing_mm, step):
         inside = float((region & body).sum()) * voxel_ml
         border, pairs, both = traded_border(sign[::step], body[::step], region[::step])
-        if border < least_border or pairs < _REGION_PAIRS or inside < _REGION_ML:
+        sure = _sure_share(border, pairs)
+        if sure < least_border or inside < _REGION_ML:
             continue
         # Sharp borders everywhere: a lump of one tissue looks the same, a trade both ways does not.
         if share > _TOO_SHARP and not both:
@@ -187,7 +191,7 @@ def find_swaps(
             evidence.append("Across it, water becomes fat and fat becomes water.")
         if hint:
             evidence.append(hint)
-        alarms.append(_alarm(SwapKind(kind), region, body, evidence, voxel_ml, border))
+        alarms.append(_alarm(SwapKind(kind), region, body, evidence, voxel_ml, sure))
     if share > _TOO_SHARP:
         limits.append(
             f"{100 * share:.0f} % of all borders between water and fat are as sharp as an "
@@ -195,6 +199,22 @@ def find_swaps(
         )
     alarms.sort(key=lambda a: -a.volume_ml)
     return SwapReport(tuple(alarms), tuple(limits), numbers)
+
+
+def _sure_share(border: float, pairs: int) -> float:
+    """Return how much of a border is a trade at least; a short one must leave no doubt.
+
+    With few pairs of voxels it is the lower end of the share's one-sided 95 % interval (Wilson
+    1927, doi 10.1080/01621459.1927.10502953), so that small islands of pure tissue are seen and
+    chance is not.
+    """
+    if pairs >= _REGION_PAIRS:
+        return border
+    if pairs < _FEW_PAIRS:
+        return 0.0
+    z2 = _ONE_SIDED**2 / pairs
+    spread = float(np.sqrt(z2 * (border * (1 - border) + z2 / 4)))
+    return (border + z2 / 2 - spread) / (1 + z2)
 
 
 def _alarm(

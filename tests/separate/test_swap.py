@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from napari_backfat.model.two_point import opposed_above_in_phase, separate_two_point
-from napari_backfat.separate.swap import SwapKind, SwapReport, find_swaps
+from napari_backfat.separate.swap import SwapKind, SwapReport, _sure_share, find_swaps
 from napari_backfat.separate.swap_edges import plane_agreement, signed_fraction
 
 SPACING = (6.0, 2.0, 2.0)
@@ -74,6 +74,33 @@ def test_a_region_is_found_where_it_lies() -> None:
     assert alarm.kind is SwapKind.ISLAND
     assert dice(alarm.region, ball, images) > 0.8
     assert "opposite from one voxel" in alarm.evidence[0]
+
+
+def test_a_small_island_of_pure_tissue_is_found() -> None:
+    """25 pairs of voxels along its border: few, but not one of them in doubt."""
+    images = trunk()
+    z, y, x = np.indices(SHAPE)
+    island = (z == 3) & (np.hypot(2 * (y - 50), 2 * (x - 60)) < 9)
+    (alarm,) = swapped(images, island).alarms
+    assert alarm.kind is SwapKind.ISLAND
+    assert dice(alarm.region, island, images) > 0.8
+    assert 0.72 <= alarm.border < 1
+
+
+@pytest.mark.parametrize(
+    ("border", "pairs", "raised"),
+    [
+        (0.72, 40, True),
+        (0.71, 400, False),
+        (1.0, 10, True),
+        (1.0, 9, False),
+        (0.9, 24, True),
+        (0.8, 30, False),
+        (0.69, 29, False),
+    ],
+)
+def test_a_short_border_must_leave_no_doubt(border: float, pairs: int, raised: bool) -> None:
+    assert (_sure_share(border, pairs) >= 0.72) is raised
 
 
 def test_without_skin_the_muscles_tell() -> None:
