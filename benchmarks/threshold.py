@@ -216,6 +216,7 @@ def in_the_window() -> Iterator[Record]:
     walls, cpus = [], []
     for _ in range(10):
         window.beats.clear()
+        window._beat()
         drawn = window._parts["canvas"]
         window.canvas.native.update()
         window.until(lambda drawn=drawn: window._parts["canvas"] > drawn, 5.0)  # type: ignore[misc]

@@ -235,7 +235,7 @@ class PlotDock(QWidget):
         if self.histogram is None or not can_be_seen(self):
             return
         if self._awaits_rule():
-            self._more.start()
+            self._later.start()  # not at once when the numbers are there: the canvas first
             return
         import numpy as np
 
