@@ -321,7 +321,7 @@ class EditActions:
         self._show(
             ("learn", LEARN, None),
             patch,
-            f"Learnt from {int(asked.corrected.sum())} slices in "
+            f"Learnt from {int(asked.corrected.any(axis=1).sum())} slices in "
             f"{learnt.about['seconds']:.0f} s: {says}. Enter or Shift+Y accepts, Esc refuses.",
         )
 
