@@ -36,7 +36,8 @@ UNIT = re.compile(
 )
 # Heads of columns that hold words, names or counts; all others must name a unit in brackets.
 NOT_MEASURED = {
-    "", "AI", "now", "Δ", "corr.", "Method", "Muscle", "Side", "Level", "Levels", "Disc", "Slice", "Slices",
+    "", "AI", "now", "Δ", "corr.",
+    "Method", "Muscle", "Side", "Level", "Levels", "Disc", "Slice", "Slices",
     "Part", "Remark", "Fat from", "Odds", "What if", "Case", "State", "Readers", "Note",
     "Asymmetry", "Asymmetry (%)",
 }  # fmt: skip
