@@ -92,7 +92,7 @@ def muscles_lean_deg(muscle: NDArray[np.integer], pixel_mm: tuple[float, float])
         np.isin(muscle, (Muscle.MULTIFIDUS_RIGHT, Muscle.ERECTOR_SPINAE_RIGHT)),
     ]
     counts = [side.sum(axis=(1, 2)) for side in sides]
-    weights = np.minimum(*counts)
+    weights = np.minimum(counts[0], counts[1])
     both = weights > 0
     if not both.any():
         return None
@@ -103,7 +103,8 @@ def muscles_lean_deg(muscle: NDArray[np.integer], pixel_mm: tuple[float, float])
             for side, count in zip(sides, counts, strict=True)
         )
         apart.append(float(np.average(left - right, weights=weights[both])) * size)
-    return float(np.degrees(np.arctan2(*apart)))
+    down, across = apart
+    return float(np.degrees(np.arctan2(down, across)))
 
 
 def _covering(
