@@ -18,7 +18,7 @@ class QtScheduler(QObject):
         self._waiting: dict[str, QTimer] = {}
 
     def __call__(self, key: str, delay_ms: int, callback: Callable[[], object]) -> None:
-        """Run `callback` within `delay_ms`; while one of this key waits, that one does, as early."""
+        """Run `callback` within `delay_ms`, or a waiting one of this key as early as that."""
         waiting = self._waiting.get(key)
         if waiting is not None:
             if waiting.remainingTime() > delay_ms:
