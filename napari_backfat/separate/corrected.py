@@ -66,7 +66,8 @@ class FloorTallies:
 
     def __init__(self, scan: Scan, fat_map: FatMap) -> None:
         water, fat = scan.image(Contrast.WATER), scan.image(Contrast.FAT)
-        assert water is not None is not fat  # `refusal` comes first
+        assert water is not None  # `refusal` comes first
+        assert fat is not None
         self._water, self._fat, self._fat_map = water.voxels, fat.voxels, fat_map
         self._reference: float | None = None
         self._made: dict[int, tuple[int, SliceTally]] = {}
