@@ -111,12 +111,12 @@ def sidecar(content: Content, options: Options, name: str) -> dict[str, Any]:
     ai = content.ai or {}
     record: dict[str, Any] = {
         "Description": what,
-        "Manual": content.ai is None or content.corrected_means,
+        "Manual": content.ai is None or content.corrected,
         "Space": "voxels and affine of the source image; NIfTI world axes RAS+, millimetres",
         "GeneratedBy": content.program,
         "SegmentationModel": ai.get("backend"),
         "SegmentationWeightsSHA256": ai.get("weights_sha256"),
-        "CorrectedByAPerson": content.corrected_means,
+        "CorrectedByAPerson": content.corrected,
         "SourceImagesSHA256": [v.source.sha256 for v in content.scan.images],
         "Contrasts": [v.contrast.value for v in content.scan.images],
         "ResearchUseOnly": True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import nibabel
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 
 from napari_backfat.export.formats import export
 from napari_backfat.export.label_table import MUSCLEMAP_OF
+from napari_backfat.export.nifti import sidecar
 from napari_backfat.export.options import Options
 from napari_backfat.io.labels import read_labels
 from napari_backfat.model.anatomy import MUSCLES, Muscle
@@ -103,6 +105,19 @@ def test_sidecar_and_table_name_the_labels_and_nobody(tmp_path: Path) -> None:
     export(content, ["nifti"], tmp_path / "named", Options(with_identifiers=True))
     record = json.loads((tmp_path / "named" / "muscles.json").read_text())
     assert record["SourceImages"][0] == "/data/Doe^Jane/water.nii.gz"
+
+
+@pytest.mark.parametrize("by_hand_ml", [0.0, 1.5])
+def test_sidecar_says_whether_a_person_corrected(by_hand_ml: float) -> None:
+    grid = grid_for("LPS")
+    drawn = content_on(grid, np.ascontiguousarray(grid.to_working(some_muscles(SHAPE))))
+    record = sidecar(drawn, Options(), "muscles")
+    assert record["Manual"] is True
+    provenance = {**drawn.provenance, "ai": {"backend": "some-net"}}
+    made = replace(drawn, provenance=provenance, corrections=(), by_hand_ml=by_hand_ml)
+    record = sidecar(made, Options(), "muscles")
+    assert record["Manual"] is (by_hand_ml > 0)
+    assert record["CorrectedByAPerson"] is (by_hand_ml > 0)
 
 
 def test_bids_dataset_grows_by_subjects(tmp_path: Path) -> None:
