@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
-from skimage.draw import line as draw_line
 
-from napari_backfat.edit.loops import finely
+from napari_backfat.edit.loops import finely, walled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,10 +56,7 @@ def with_piece(
     # A rim around everything, so that ground at the edge of the image is not enclosed by it.
     mine = np.pad(muscle[part].repeat(fine, axis=0).repeat(fine, axis=1), fine)
     corners = np.floor((way - low + 0.5) * fine).astype(int) + fine
-    corners = np.clip(corners, 0, np.array(mine.shape) - 1)
-    wall = np.zeros(mine.shape, bool)
-    for (r0, c0), (r1, c1) in itertools.pairwise(corners):
-        wall[draw_line(int(r0), int(c0), int(r1), int(c1))] = True
+    wall = walled(np.stack([corners[:-1], corners[1:]], axis=1), mine.shape)
     kept = _largest_beside(mine, wall)
     added = _enclosed_beside(~mine, wall)
     # The line itself belongs to what lies nearest.

@@ -69,13 +69,11 @@ def loops(
     low = np.floor(way.min(axis=0)).astype(int) - 2
     size = np.ceil(way.max(axis=0)).astype(int) + 3 - low
     fine = int(np.clip(np.sqrt(_MOST_PIXELS / max(int(size.prod()), 1)), 1, _FINEST))
-    wall = np.zeros(size * fine, bool)
     pieces = np.concatenate(
         [np.stack([way[:-1], way[1:]], axis=1), _joints(way, np.asarray(spacing_mm, np.float64))]
     )
     corners = np.floor((pieces - low + 0.5) * fine).astype(int)
-    for (r0, c0), (r1, c1) in np.clip(corners, 0, np.array(wall.shape) - 1):
-        wall[draw_line(int(r0), int(c0), int(r1), int(c1))] = True
+    wall = walled(corners, tuple((size * fine).tolist()))
     areas, _ = ndimage.label(~wall)
     areas[areas == areas[0, 0]] = 0
     mm2 = float(np.prod(spacing_mm)) / fine**2
@@ -105,6 +103,14 @@ def loops(
     own = tuple(slice(a, b) for a, b in zip(top, bottom, strict=True))
     faces[own] = small[top[0] - low[0] : bottom[0] - low[0], top[1] - low[1] : bottom[1] - low[1]]
     return Loops(faces, len(kept))
+
+
+def walled(pieces: NDArray[np.integer], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Draw straight pieces (n, 2 ends, 2) into a grid of pixels; ends beyond it lie on its rim."""
+    wall = np.zeros(shape, bool)
+    for (r0, c0), (r1, c1) in np.clip(pieces, 0, np.array(shape) - 1):
+        wall[draw_line(int(r0), int(c0), int(r1), int(c1))] = True
+    return wall
 
 
 def finely(points: NDArray[np.float64], spacing_mm: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from napari_backfat.measure.table import (
     CORRECTED_LABEL,
     CORRECTED_MEANING,
     CORRECTED_UNIT,
+    percent,
 )
 
 if TYPE_CHECKING:
@@ -87,10 +88,6 @@ CORRECTED_DEFINITION = (
 )
 
 
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100.0 * fraction
-
-
 def _if_classified(of: RegionMeasure, value: float) -> float | None:
     return None if of.fat_share is None else value
 
@@ -125,22 +122,22 @@ COLUMNS: tuple[RegionColumn, ...] = (
         "Voxels that are neither lean nor fat because the fat map has no value there.",
     ),
     RegionColumn(
-        "mean_fat_fraction", "Mean FF", "%", 1, lambda m, _: _percent(m.mean_fat_fraction),
+        "mean_fat_fraction", "Mean FF", "%", 1, lambda m, _: percent(m.mean_fat_fraction),
         "Mean of F/(F+W) over the voxels that have a value; independent of threshold and paint; "
         "blank unless the fat map is a fat fraction.",
     ),
     RegionColumn(
         CORRECTED_KEY, CORRECTED_LABEL, CORRECTED_UNIT, 1,
-        lambda _, d: _percent(d.corrected.value) if d.corrected else None,
+        lambda _, d: percent(d.corrected.value) if d.corrected else None,
         CORRECTED_DEFINITION,
     ),
     RegionColumn(
         "median_fat_fraction", "Median FF", "%", 1,
-        lambda _, d: _percent(d.median_fat_fraction),
+        lambda _, d: percent(d.median_fat_fraction),
         "Median of the same voxels, each weighted with its slice's share in the slab.",
     ),
     RegionColumn(
-        "fat_share", "Fat share", "%", 1, lambda m, _: _percent(m.fat_share),
+        "fat_share", "Fat share", "%", 1, lambda m, _: percent(m.fat_share),
         "Fat volume over lean plus fat volume; blank where both are zero.",
     ),
     RegionColumn(
@@ -305,8 +302,8 @@ def _row(
 def _interval(of: CorrectedMean, note: str) -> dict[str, Any]:
     """Return the interval of a corrected mean, or why there is no value."""
     return {
-        "low": _percent(of.low),
-        "high": _percent(of.high),
+        "low": percent(of.low),
+        "high": percent(of.high),
         "note": "; ".join(dict.fromkeys(text for text in (note, of.why) if text)),
     }
 

@@ -46,7 +46,8 @@ class Measure:
     meaning: str
 
 
-def _percent(fraction: float | None) -> float | None:
+def percent(fraction: float | None) -> float | None:
+    """Return a fraction in per cent; None stays None."""
     return None if fraction is None else 100.0 * fraction
 
 
@@ -78,7 +79,7 @@ MEASURES: tuple[Measure, ...] = (
         "Mean FF",
         "%",
         1,
-        lambda m: _percent(m.mean_fat_fraction),
+        lambda m: percent(m.mean_fat_fraction),
         "Mean fat fraction F/(F+W) over the muscle; does not depend on the threshold or on paint.",
     ),
     Measure(
@@ -86,7 +87,7 @@ MEASURES: tuple[Measure, ...] = (
         "Fat share",
         "%",
         1,
-        lambda m: _percent(m.fat_share),
+        lambda m: percent(m.fat_share),
         "Fat volume divided by lean plus fat volume.",
     ),
     Measure(
@@ -226,8 +227,8 @@ def _corrected_row(
     current: bool,
 ) -> dict[str, Any]:
     """Return the row of a corrected mean, made after that of the plain mean."""
-    value = _percent(mine.value) if mine is not None and current else None
-    ai_value = _percent(former.value) if former is not None else None
+    value = percent(mine.value) if mine is not None and current else None
+    ai_value = percent(former.value) if former is not None else None
     why = NOT_CURRENT if mine is None or not current else mine.why
     if beside["note"] == ABSENT:
         why = ""
@@ -237,8 +238,8 @@ def _corrected_row(
         "value": value,
         "ai_value": ai_value,
         "difference": None if value is None or ai_value is None else value - ai_value,
-        "low": None if value is None or mine is None else _percent(mine.low),
-        "high": None if value is None or mine is None else _percent(mine.high),
+        "low": None if value is None or mine is None else percent(mine.low),
+        "high": None if value is None or mine is None else percent(mine.high),
         "note": "; ".join(dict.fromkeys(t for t in (beside["note"], why) if t)),
     }
 

@@ -14,10 +14,11 @@ from napari_backfat.segment.reformat import labels_back
 from napari_backfat.segment.torch_backend import network_channels, turned_upright
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Collection, Generator
 
     from numpy.typing import NDArray
 
+    from napari_backfat.model.anatomy import Muscle
     from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.progress import Progress
     from napari_backfat.model.volume import Scan
@@ -165,13 +166,7 @@ def slices_to_learn(lesson: Lesson, to_slabs: NDArray[np.float32], grid: PlaneGr
         if best is None:
             continue
         _, kind, part, sure = best
-        there = [m for m in MUSCLES if kind[m]]
-        shares = [
-            resample_plane((lesson.muscle[part] == m).mean(axis=0, dtype=np.float32), grid)
-            for m in there
-        ]
-        plane = np.argmax(np.stack([1 - np.sum(shares, axis=0), *shares]), axis=0)
-        plane = np.array([0, *there], np.uint8)[plane]
+        plane = label_plane(lesson.muscle[part], grid, [m for m in MUSCLES if kind[m]])
         plane[~sure] = IGNORE
         row = kind.copy()
         row[0] = True
@@ -181,3 +176,31 @@ def slices_to_learn(lesson: Lesson, to_slabs: NDArray[np.float32], grid: PlaneGr
         images.append(np.stack([resample_plane(p, grid) for p in planes]))
         slabs.append(index)
     return Pages(np.stack(images), np.stack(labels), np.stack(known), slabs)
+
+
+def label_plane(
+    planes: NDArray[np.uint8], grid: PlaneGrid, labelled: Collection[Muscle]
+) -> NDArray[np.uint8]:
+    """Return the most frequent label of each window pixel.
+
+    Parameters
+    ----------
+    planes : ndarray, shape (n, Y, X), uint8
+        Muscle ids of the slices of a slab.
+    grid : PlaneGrid
+        The window.
+    labelled : collection of Muscle
+        The others count as background.
+
+    Returns
+    -------
+    ndarray, shape of the window, uint8
+    """
+    present = [m for m in MUSCLES if m in labelled and (planes == m).any()]
+    shares = [resample_plane((planes == m).mean(axis=0, dtype=np.float32), grid) for m in present]
+    if not shares:
+        return np.zeros(grid.size, dtype=np.uint8)
+    background = 1 - np.sum(shares, axis=0)
+    best = np.argmax(np.stack([background, *shares]), axis=0)
+    plane: NDArray[np.uint8] = np.array([0, *present], dtype=np.uint8)[best]
+    return plane

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_backfat.model.anatomy import MUSCLES, Muscle
+from napari_backfat.model.anatomy import Muscle
 from napari_backfat.model.errors import BackfatError
+from napari_backfat.segment.adapt_lesson import label_plane
 from napari_backfat.segment.preprocess import resample_plane, slab_matrix, window_for
 from napari_backfat.segment.reformat import labels_back, muscles_lean_deg, resample, upright_frame
 from napari_backfat.segment.torch_backend import network_channels
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from napari_backfat.export.collect import CollectedCase
     from napari_backfat.model.geometry import Geometry
     from napari_backfat.segment.network import NetworkSpec
-    from napari_backfat.segment.preprocess import PlaneGrid
 
 _MARGIN_MM = 20.0  # around the network's own window, for turning and shifting
 _LEAST_SLABS = 6  # of a single case: two blocks of slices are held out
@@ -192,7 +192,7 @@ def slabs_of(case: CollectedCase, spec: NetworkSpec) -> SlabSet | None:
         part = np.flatnonzero(weights)
         if not muscles[part].any():
             continue
-        plane = _label_plane(muscles[part], grid, case.labelled)
+        plane = label_plane(muscles[part], grid, case.labelled)
         if not plane.any():
             continue
         plane[inside] = IGNORE
@@ -235,20 +235,6 @@ def _as_segmented(
             out[part] = values
         turned.append(out)
     return muscles, turned, upright
-
-
-def _label_plane(
-    planes: NDArray[np.uint8], grid: PlaneGrid, labelled: frozenset[Muscle]
-) -> NDArray[np.uint8]:
-    """Most frequent label of each window pixel."""
-    present = [m for m in MUSCLES if m in labelled and (planes == m).any()]
-    shares = [resample_plane((planes == m).mean(axis=0, dtype=np.float32), grid) for m in present]
-    if not shares:
-        return np.zeros(grid.size, dtype=np.uint8)
-    background = 1 - np.sum(shares, axis=0)
-    best = np.argmax(np.stack([background, *shares]), axis=0)
-    plane: NDArray[np.uint8] = np.array([0, *present], dtype=np.uint8)[best]
-    return plane
 
 
 def _scaled(images: NDArray[np.float32]) -> NDArray[np.float16]:

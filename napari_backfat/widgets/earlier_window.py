@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_backfat.widgets.measurement_panel_cells import MINUS
 from napari_backfat.widgets.plain_table import copy_cells, set_heads
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ _HEADS = (
 _FIRST_NUMBER, _JUDGEMENT = 3, len(_HEADS) - 1
 _WORDS = {True: "beyond error", False: "within error", None: "not known"}
 _FIRST = "mean_fat_fraction"
-_MINUS = "\N{MINUS SIGN}"
 _DASH = "\N{EM DASH}"
 
 
@@ -167,4 +167,4 @@ def _number(value: float | None, decimals: int, *, signed: bool = False) -> str:
     text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
     if float(text) == 0:
         text = text.lstrip("+-")
-    return text.replace("-", _MINUS)
+    return text.replace("-", MINUS)

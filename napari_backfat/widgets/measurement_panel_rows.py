@@ -14,7 +14,12 @@ from napari_backfat.measure.by_level import (
     level_regions,
     measure_regions,
 )
-from napari_backfat.measure.table import CORRECTED_LABEL, CORRECTED_MEANING, CORRECTED_UNIT
+from napari_backfat.measure.table import (
+    CORRECTED_LABEL,
+    CORRECTED_MEANING,
+    CORRECTED_UNIT,
+    percent,
+)
 from napari_backfat.model.anatomy import MUSCLES
 from napari_backfat.separate.corrected import together
 
@@ -96,14 +101,10 @@ _REGION_COLUMNS = (
 NO_LEVELS = "No disc lines yet: see 'Person and levels'."
 
 
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100 * fraction
-
-
 def _numbers_of(m: RegionMeasure, corrected: float | None) -> list[float]:
     values = [
-        100 * m.coverage, m.volume_ml, m.lean_ml, m.fat_ml, _percent(m.mean_fat_fraction),
-        _percent(corrected), _percent(m.fat_share), m.csa_cm2, m.lean_csa_cm2, m.max_csa_cm2,
+        100 * m.coverage, m.volume_ml, m.lean_ml, m.fat_ml, percent(m.mean_fat_fraction),
+        percent(corrected), percent(m.fat_share), m.csa_cm2, m.lean_csa_cm2, m.max_csa_cm2,
     ]  # fmt: skip
     if m.fat_share is None:  # nothing is classified: that is not known, and not 0 ml
         values[2] = values[3] = None
