@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QFont
 from qtpy.QtWidgets import (
-    QDialog,
-    QHBoxLayout,
     QHeaderView,
     QLabel,
     QPushButton,
@@ -20,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_backfat.separate.recipe import FAT_FRACTION
 from napari_backfat.widgets.plain_table import copy_cells, set_heads
+from napari_backfat.widgets.result_window import ResultWindow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +40,10 @@ _HEADS = (
     ("Remark", "Why a number is missing or not to be relied on"),
 )
 _DASH = "\N{EM DASH}"
+_MUSCLE, _OF_ALL = 1, (8, 9)
 
 
-class AgreementWindow(QDialog):
+class AgreementWindow(ResultWindow):
     """A sortable-by-eye table: back muscles first, single muscles on demand.
 
     Parameters
@@ -55,12 +55,10 @@ class AgreementWindow(QDialog):
     """
 
     def __init__(self, results: Sequence[MethodResult], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("fat_agreement")
-        self.setWindowTitle("Fat methods on this case")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        super().__init__("fat_agreement", "Fat methods on this case", parent)
         self._results = list(results)
         self.table = QTableWidget(0, len(_HEADS))
+        self.table.setAccessibleName("Fat methods side by side")
         set_heads(self.table, _HEADS)
         self.each = QPushButton("Show each muscle")
         self.each.setToolTip("One line for each muscle and method, instead of all together")
@@ -69,22 +67,18 @@ class AgreementWindow(QDialog):
         copy = QPushButton("Copy table")
         copy.setToolTip("Tab-separated, for a spreadsheet")
         copy.clicked.connect(self.copy)
-        close = QPushButton("Close")
-        close.setToolTip("Close this window; nothing was changed")
-        close.clicked.connect(self.accept)
-        buttons = QHBoxLayout()
-        for button in (self.each, copy):
-            buttons.addWidget(button)
-        buttons.addStretch(1)
-        buttons.addWidget(close)
         self.summary = QLabel(_summary(self._results))
         self.summary.setWordWrap(True)
         layout = QVBoxLayout(self)
+        layout.addWidget(self.outdated)
         layout.addWidget(self.summary)
         layout.addWidget(self.table, 1)
-        layout.addLayout(buttons)
+        layout.addLayout(self.foot(self.each, copy, tip="Close this window; nothing was changed"))
+        rows = self.table.verticalHeader()
+        assert rows is not None
+        rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self._fill(False)
-        self.resize(1120, 420)
+        self.resize(1180, 460)
 
     def _fill(self, each: bool) -> None:
         lines = [
@@ -106,10 +100,15 @@ class AgreementWindow(QDialog):
                 if column in (0, len(_HEADS) - 1):
                     item.setToolTip("\n".join((*result.warnings, text)))
                 self.table.setItem(number, column, item)
+        # What is the same in all rows, or stands for the whole back only, leaves its place to the
+        # remarks, which are sentences.
+        for column in _OF_ALL:
+            self.table.setColumnHidden(column, each)
+        self.table.setColumnHidden(_MUSCLE, not each)
         header = self.table.horizontalHeader()
         assert header is not None
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setStretchLastSection(True)
+        header.setSectionResizeMode(len(_HEADS) - 1, QHeaderView.ResizeMode.Stretch)
 
     def copy(self) -> None:
         """Put the table into the clipboard, tab-separated with a line of heads."""

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
 from napari_backfat.io.manifest import read_manifest
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.review.consensus import MAJORITY, STAPLE, consensus_job
+from napari_backfat.widgets.result_window import close_window
 from napari_backfat.worklist.entry import CONSENSUS, ReadingState
 from napari_backfat.worklist.readings import readings_of, study
 from napari_backfat.worklist.store import note_event, stamp
@@ -101,6 +102,9 @@ class ConsensusBar(QWidget):
         reader : str
             Who is at work; empty if that name cannot be used.
         """
+        if worklist is not self._worklist:  # the table is of the cases of the other list
+            close_window(self.table)
+            self.table = None
         self._worklist, self._entry, self._reader = worklist, entry, reader
         ready = (
             worklist is not None
@@ -169,12 +173,19 @@ class ConsensusBar(QWidget):
         """Compare the two readers who share most cases over all of these, in the background."""
         if self._worklist is None:
             return
-        if not self._review.jobs.start("Comparing readers", study(self._worklist), self._on_study):
+        worklist = self._worklist
+
+        def done(found: ReaderStudy) -> None:
+            if worklist is self._worklist:  # else another list was opened meanwhile
+                self._on_study(found)
+
+        if not self._review.jobs.start("Comparing readers", study(worklist), done):
             self.message.emit("Another job is running; wait for it or cancel it first.")
 
     def _on_study(self, found: ReaderStudy) -> None:
         from napari_backfat.widgets.reliability_window import ReliabilityWindow
 
+        close_window(self.table)
         self.table = ReliabilityWindow(found, self.window())
         self.table.show()
 

@@ -22,11 +22,9 @@ from qtpy.QtWidgets import (
 
 from napari_backfat.model.anatomy import MUSCLES
 from napari_backfat.review.by_muscle import MAJORITY, STAPLE
-from napari_backfat.widgets.plain_table import set_heads
+from napari_backfat.widgets.plain_table import PlainChoice, set_heads
 
 if TYPE_CHECKING:
-    from qtpy.QtGui import QWheelEvent
-
     from napari_backfat.model.anatomy import Muscle
     from napari_backfat.review.by_muscle import Sources, Tally
 
@@ -35,15 +33,6 @@ _RULES = {
     MAJORITY: "What most readers say at each voxel; with two readers, what both say",
     STAPLE: "Weighs readers by how reliable they seem; three or more make it better founded",
 }
-
-
-class _Choice(QComboBox):
-    """A list that the wheel does not change: it scrolls the table instead."""
-
-    def wheelEvent(self, event: QWheelEvent | None) -> None:
-        """Leave the wheel to what lies behind."""
-        if event is not None:
-            event.ignore()
 
 
 class ConsensusWindow(QDialog):
@@ -131,8 +120,7 @@ class ConsensusWindow(QDialog):
         self.resize(min(1100, 560 + 90 * len(sources.readings)), 470)
 
     def _choice(self, row: int, sources: Sources) -> QComboBox:
-        choice = _Choice()
-        choice.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        choice = PlainChoice()
         name = _name(self.rows[row])
         choice.setToolTip(f"Whose outline of {name} is taken, in all slices")
         for source in sources.all:

@@ -5,21 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QDialog,
-    QDialogButtonBox,
     QFileDialog,
-    QInputDialog,
-    QLabel,
     QMessageBox,
-    QPlainTextEdit,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_backfat.model.volume import Contrast
+from napari_backfat.widgets.choice_dialog import choose
 from napari_backfat.widgets.export_dialog import ask_for_export, ask_for_report
+from napari_backfat.widgets.licence_dialog import LicenceDialog
 from napari_backfat.widgets.question import agreed
 from napari_backfat.widgets.restore_dialog import RestoreDialog
 from napari_backfat.widgets.role_dialog import RoleDialog
@@ -82,40 +78,15 @@ class Dialogs:
         """Return the file chosen, or None."""
         return QFileDialog.getOpenFileName(self._parent, title)[0] or None
 
-    def licence(self, name: str, facts: str, text: str) -> bool:
+    def licence(self, name: str, facts: Sequence[tuple[str, str]], text: str) -> bool:
         """Show what a model is and its licence; returns whether the person agrees."""
-        window = QDialog(self._parent)
-        window.setWindowTitle(f"Use {name}?")
-        window.resize(640, 520)
-        about = QLabel(facts)
-        about.setWordWrap(True)
-        about.setTextFormat(Qt.TextFormat.PlainText)
-        about.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        licence = QPlainTextEdit(text)
-        licence.setReadOnly(True)
-        licence.setTabChangesFocus(True)
-        buttons = QDialogButtonBox()
-        role = QDialogButtonBox.ButtonRole
-        buttons.addButton("I agree to this licence", role.AcceptRole)
-        cancel = buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
-        if cancel is not None:
-            cancel.setDefault(True)
-        buttons.accepted.connect(window.accept)
-        buttons.rejected.connect(window.reject)
-        layout = QVBoxLayout(window)
-        layout.addWidget(about)
-        layout.addWidget(licence, 1)
-        layout.addWidget(buttons)
+        window = LicenceDialog(name, facts, text, self._parent)
         return bool(window.exec() == QDialog.DialogCode.Accepted)
 
     def label_map(self, question: str, names: Sequence[str]) -> str | None:
         """Ask which label map fits a model: a ready-made name, a file, or None."""
         from_file = "a file…"
-        name, agreed = QInputDialog.getItem(
-            self._parent, "Which label map?", question, [*names, from_file], 0, False
-        )
-        if not agreed:
-            return None
+        name = choose(self._parent, "Which label map?", question, [*names, from_file])
         return self.file("Label map (TOML or JSON)") if name == from_file else name
 
     def yes(self, title: str, question: str) -> bool:
@@ -148,17 +119,14 @@ class Dialogs:
 
     def contrast(self, path: str) -> Contrast | None:
         """Ask what a single image shows; None cancels."""
-        names = list(_CONTRASTS)
-        name, agreed = QInputDialog.getItem(
+        name = choose(
             self._parent,
             "What does this image show?",
             f"The name of {Path(path).name} does not tell its contrast, which decides how fat and "
             "lean are told apart.",
-            names,
-            0,
-            False,
+            list(_CONTRASTS),
         )
-        return _CONTRASTS[name] if agreed else None
+        return _CONTRASTS[name] if name is not None else None
 
     def export(self, *, from_dicom: bool) -> ExportRequest | None:
         """Ask what to export and where; None cancels."""

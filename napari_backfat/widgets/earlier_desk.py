@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.compat import isalive
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QFileDialog
 
@@ -12,6 +11,7 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.review.earlier import EarlierScan, earlier_job
 from napari_backfat.review.tables import table_request
 from napari_backfat.widgets.earlier_window import EarlierWindow
+from napari_backfat.widgets.result_window import close_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,12 +85,18 @@ class EarlierDesk(QObject):
         except BackfatError as error:
             self._tell(str(error))
             return
-        if not self._jobs.start("Earlier scan", earlier_job(request, folder), self._show):
+        job, revision = earlier_job(request, folder), case.revision
+        if not self._jobs.start(
+            "Earlier scan", job, lambda found: self._show(found, case, revision)
+        ):
             self._tell("Another job is running; try again when it has ended.")
 
-    def _show(self, found: EarlierScan) -> None:
+    def _show(self, found: EarlierScan, case: Case, revision: int) -> None:
+        if case is not self._session.case:
+            return
         self._close()
         self.window = EarlierWindow(found, self._panel)
+        self.window.watch(case, revision, "Compare again.")
         self.window.show()
 
     def _on_closing(self, _: Case) -> None:
@@ -99,5 +105,4 @@ class EarlierDesk(QObject):
 
     def _close(self) -> None:
         window, self.window = self.window, None
-        if window is not None and isalive(window):  # type: ignore[no-untyped-call]
-            window.close()
+        close_window(window)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
-    QDialog,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_backfat.widgets.measurement_panel_cells import MINUS
 from napari_backfat.widgets.plain_table import copy_cells, set_heads
+from napari_backfat.widgets.result_window import ResultWindow
 
 if TYPE_CHECKING:
     from napari_backfat.measure.compare import Change
@@ -42,7 +42,7 @@ _FIRST = "mean_fat_fraction"
 _DASH = "\N{EM DASH}"
 
 
-class EarlierWindow(QDialog):
+class EarlierWindow(ResultWindow):
     """Changes of one measure in every level and muscle, with what they are judged by.
 
     Parameters
@@ -61,10 +61,7 @@ class EarlierWindow(QDialog):
     """
 
     def __init__(self, found: EarlierScan, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("earlier_scan")
-        self.setWindowTitle("Changes since an earlier scan")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        super().__init__("earlier_scan", "Changes since an earlier scan", parent)
         self._changes = found.comparison.changes
         self.measure = QComboBox()
         self.measure.setToolTip("Measure that is shown")
@@ -90,25 +87,20 @@ class EarlierWindow(QDialog):
         copy = QPushButton("Copy table")
         copy.setToolTip("The measure on display, tab-separated, for a spreadsheet")
         copy.clicked.connect(self.copy)
-        close = QPushButton("Close")
-        close.setToolTip("Close this window; nothing was changed")
-        close.clicked.connect(self.accept)
-        top, buttons = QHBoxLayout(), QHBoxLayout()
+        top = QHBoxLayout()
         label = QLabel("Measure")
         label.setBuddy(self.measure)
         top.addWidget(label)
         top.addWidget(self.measure)
         top.addWidget(self.summary, 1)
-        buttons.addWidget(copy)
-        buttons.addStretch(1)
-        buttons.addWidget(close)
         layout = QVBoxLayout(self)
+        layout.addWidget(self.outdated)
         layout.addWidget(folder)
         layout.addLayout(top)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.source)
         layout.addWidget(notes)
-        layout.addLayout(buttons)
+        layout.addLayout(self.foot(copy, tip="Close this window; nothing was changed"))
         self.measure.currentIndexChanged.connect(lambda _: self._fill())
         self._fill()
         self.resize(980, 560)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
@@ -18,11 +17,13 @@ from napari_backfat.io.dicom_open import is_dicom
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.progress import Progress
 from napari_backfat.widgets.findings_window import FindingsWindow
+from napari_backfat.widgets.result_window import close_window
 from napari_backfat.worklist.label_checks import Finding, check_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from napari_backfat.model.case import Case
     from napari_backfat.review.session import ReviewSession
     from napari_backfat.widgets.case_desk import CaseDesk
     from napari_backfat.widgets.export_dialog import ExportRequest, ReportRequest
@@ -66,6 +67,8 @@ class ExportDesk(QObject):
         super().__init__(jobs)
         self._session, self._jobs, self._desk = session, jobs, desk
         self.findings: FindingsWindow | None = None
+        self._checked: tuple[Case, int] | None = None  # the case and its revision
+        session.closing.connect(self._on_closing)
 
     @property
     def keys(self) -> dict[str, Callable[[], object]]:
@@ -131,15 +134,22 @@ class ExportDesk(QObject):
 
     def _show(self, findings: list[Finding]) -> None:
         """List findings; a click on one shows its slice."""
+        close_window(self.findings)
+        self.findings = None
         if not findings:
             self.done.emit("Nothing was found. That is no proof of a good mask.")
             return
-        if self.findings is not None and isalive(self.findings):  # type: ignore[no-untyped-call]
-            self.findings.close()
         parent = self._jobs.parent()
         self.findings = FindingsWindow(findings, parent if isinstance(parent, QWidget) else None)
         self.findings.slice_requested.connect(self.slice_requested)
+        if self._checked is not None:
+            self.findings.watch(*self._checked, "Check again (Shift+O).")
         self.findings.show()
+
+    def _on_closing(self, _: Case) -> None:
+        """Take the list away: its slices are those of the case that is closed."""
+        close_window(self.findings)
+        self.findings = self._checked = None
 
     def report(self) -> None:
         """Ask who read the case and write the report."""
@@ -153,6 +163,7 @@ class ExportDesk(QObject):
     def _content(self) -> Content:
         files, _, _ = self._session.snapshot()  # brings the masks into step first
         assert self._session.case is not None  # asked before
+        self._checked = self._session.case, self._session.case.revision
         return content_of(self._session.case, files.provenance)
 
     def _start(

@@ -163,16 +163,21 @@ class MethodsDesk(QObject):
         except BackfatError as error:
             self.message.emit(str(error))
             return
-        job = agreement_job(case, self._session.risk_model, recipes)
-        self._jobs.start("Comparing fat methods", job, self._show_agreement)
+        job, revision = agreement_job(case, self._session.risk_model, recipes), case.revision
+        self._jobs.start(
+            "Comparing fat methods",
+            job,
+            lambda results: self._show_agreement(results, case, revision),
+        )
 
-    def _show_agreement(self, results: Any) -> None:
-        if self._case is None:
+    def _show_agreement(self, results: Any, case: Case, revision: int) -> None:
+        if case is not self._case:
             return
         if self.window is not None:
             self.window.close()
         window = self.window = AgreementWindow(results, self._parent)
         window.finished.connect(lambda _: self._forget(window))
+        window.watch(case, revision, "Compare again.")
         window.show()
 
     def _forget(self, window: AgreementWindow) -> None:

@@ -14,7 +14,7 @@ from napari_backfat.segment.backend import DEFAULT_BACKEND
 from napari_backfat.segment.external.inspect_folder import inspect_folder
 from napari_backfat.segment.external.label_map import ready_made
 from napari_backfat.segment.external.model_folder import fingerprint
-from napari_backfat.segment.external.nnunet import find_program, probe
+from napari_backfat.segment.external.nnunet import find_program
 from napari_backfat.segment.external.nnunet_folder import LabelsUnclear
 from napari_backfat.segment.external.store import (
     change_settings,
@@ -23,6 +23,7 @@ from napari_backfat.segment.external.store import (
     remember,
 )
 from napari_backfat.segment.registry import FOLDER, BackendInfo, list_backends
+from napari_backfat.widgets.nnunet_choice import NnunetChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     from napari_backfat.widgets.jobs import JobRunner
 
 ADD = "Add a model folder…"
+_KINDS = {
+    "nnunet": "nnU-Net v2, run by the Python you choose",
+    "torchscript": "PyTorch (TorchScript)",
+    "onnx": "ONNX",
+    "musclemap": "MuscleMap",
+    "backfat": "this program (fine-tuned weights)",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class ModelsPanel(QWidget):
     choice : QComboBox
         The networks, and at its end the wish to add one.
     about : QLabel
-        Version, licence and hash of the chosen one.
+        Version, licence and hash of the chosen one; a line for whoever shows this panel.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -75,15 +83,17 @@ class ModelsPanel(QWidget):
         self.more = QToolButton()
         self.more.setText("…")
         self.more.setToolTip("Remove a model from the list, choose which nnU-Net is used")
+        # The dots say that there is a menu; the style's arrow would be drawn over them.
+        self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.more)
         self.remove_action = menu.addAction("Remove this model from the list")
-        self.nnunet_action = menu.addAction("Choose the Python that has nnU-Net…")
+        self.nnunet = NnunetChoice(menu)
+        menu.setToolTipsVisible(True)
         self.more.setMenu(menu)
         assert self.remove_action is not None
-        assert self.nnunet_action is not None
+        self.remove_action.setToolTip("Its folder on the disk is left as it is")
         self.remove_action.triggered.connect(self._on_remove)
-        self.nnunet_action.triggered.connect(self._on_nnunet)
         self.about = QLabel()
         self.about.setWordWrap(True)
         self.about.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -92,7 +102,6 @@ class ModelsPanel(QWidget):
         grid.setSpacing(3)
         grid.addWidget(self.choice, 0, 0)
         grid.addWidget(self.more, 0, 1)
-        grid.addWidget(self.about, 1, 0, 1, 2)
         grid.setColumnStretch(0, 1)
         self.refresh()
 
@@ -111,6 +120,7 @@ class ModelsPanel(QWidget):
             Shows one sentence.
         """
         self._jobs, self._dialogs, self._say = jobs, dialogs, say
+        self.nnunet.attach(jobs, dialogs, say)
 
     @property
     def key(self) -> str:
@@ -145,9 +155,12 @@ class ModelsPanel(QWidget):
         added = info.key.startswith(FOLDER)
         if self.remove_action is not None:
             self.remove_action.setEnabled(added)
-        short = f"sha256 {info.sha256[:10]}" if info.sha256 else "hash not known"
-        self.about.setText(f"{info.licence or 'licence not stated'}, {short}")
-        self.about.setToolTip(f"{info.title}\n{info.origin}\nsha256 {info.sha256}")
+        short = f"weights {info.sha256[:10]}" if info.sha256 else "weights not known"
+        self.about.setText(f"{info.licence or 'licence not stated'}; {short}")
+        self.about.setToolTip(
+            f"{info.title}\n{info.origin}\nFingerprint of the weights (SHA-256): "
+            f"{info.sha256 or 'not known'}. A case says with which weights its mask was made."
+        )
         # The bundled network needs no words here: the result names it.
         self.about.setVisible(info.key != DEFAULT_BACKEND)
 
@@ -179,6 +192,7 @@ class ModelsPanel(QWidget):
             sha256 = yield from fingerprint(model)
             return _Inspected(folder, label_map, model, sha256)
 
+        self._say("")
         started = self._jobs is not None and self._jobs.start(
             "Looking at the model", look(), self._on_inspected
         )
@@ -192,6 +206,8 @@ class ModelsPanel(QWidget):
             chosen = dialogs.label_map(found.question, list(ready_made()))
             if chosen is not None:
                 self._inspect(found.folder, chosen)
+            else:
+                self._say("The model was not added: which of its labels is which was not said.")
             return
         model = found.model
         if not dialogs.licence(model.title, facts_of(model, found.sha256), model.licence.text):
@@ -208,31 +224,18 @@ class ModelsPanel(QWidget):
                 self._say(str(error))
 
     def _on_remove(self) -> None:
-        key = self.key
+        key, title = self.key, self.choice.currentText()
         if key.startswith(FOLDER):
+            folder = key.removeprefix(FOLDER)
             try:
-                forget(key.removeprefix(FOLDER))
+                forget(folder)
+                self._say(
+                    f"{title} was taken from the list; nothing in {folder} was changed. Add it "
+                    "again to use it again."
+                )
             except BackfatError as error:
                 self._say(str(error))
             self.refresh()
-
-    def _on_nnunet(self) -> None:
-        """Choose the interpreter; it is asked for its nnunetv2 in the background."""
-        if self._dialogs is None or self._jobs is None:
-            return
-        path = self._dialogs().file("Python interpreter of the environment that has nnunetv2")
-        if path is None:
-            return
-
-        def ask() -> Generator[Progress, None, str]:
-            yield from ()
-            program = find_program(path)
-            found = probe(program)
-            change_settings(lambda s: s.model_copy(update={"nnunet": program.path}))
-            return f"nnU-Net models run with {program.path} ({found})."
-
-        if not self._jobs.start("Looking for nnU-Net", ask(), self._say):
-            self._say("Another job is running; wait for it or cancel it (Esc).")
 
     def _change(self, change: Any) -> None:
         try:
@@ -241,15 +244,15 @@ class ModelsPanel(QWidget):
             self._say(str(error))
 
 
-def facts_of(model: ModelFolder, sha256: str) -> str:
-    """Say in a few lines what a person agrees to use."""
+def facts_of(model: ModelFolder, sha256: str) -> list[tuple[str, str]]:
+    """Say in a few lines what a person agrees to use: pairs of heading and fact."""
     meaning = model.label_map
-    lines = [
-        f"Kind: {model.kind}",
-        f"Folder: {model.path}",
-        f"Licence: {model.licence.name}",
-        f"sha256: {sha256}",
-        f"Labels: {model.label_map_from}",
-        *(COMBINED[key].text for key in meaning.combined),
+    remarks = [*(COMBINED[key].text for key in meaning.combined), meaning.remark]
+    return [
+        ("Made with", _KINDS.get(model.kind, model.kind)),
+        ("Folder", str(model.path)),
+        ("Licence", model.licence.name),
+        ("Muscles as said by", model.label_map_from),
+        *(("Remark", text) for text in remarks if text),
+        ("Weights (SHA-256)", sha256),
     ]
-    return "\n".join([*lines, meaning.remark] if meaning.remark else lines)

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QAbstractItemView, QApplication
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractItemView, QApplication, QComboBox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from qtpy.QtGui import QWheelEvent
     from qtpy.QtWidgets import QTableView, QTableWidget
+
+
+class PlainChoice(QComboBox):
+    """A list inside a table, which the wheel does not change: it scrolls the table instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:
+        """Leave the wheel to what lies behind."""
+        if event is not None:
+            event.ignore()
 
 
 def only_read(table: QTableView) -> None:
@@ -44,11 +59,19 @@ def set_heads(table: QTableWidget, heads: Sequence[tuple[str, str]]) -> None:
 
 
 def copy_cells(table: QTableWidget, heads: Sequence[str]) -> None:
-    """Put the cells into the clipboard as shown, tab-separated with a line of heads."""
+    """Put the cells into the clipboard, tab-separated with a line of heads, for a spreadsheet.
+
+    A typographic minus becomes a hyphen, which spreadsheets take for a number's sign, and a dash
+    that stands for nothing becomes an empty cell.
+    """
     lines = ["\t".join(heads)]
     for row in range(table.rowCount()):
         cells = (table.item(row, column) for column in range(table.columnCount()))
-        lines.append("\t".join("" if cell is None else cell.text() for cell in cells))
+        lines.append("\t".join("" if cell is None else _plain(cell.text()) for cell in cells))
     clipboard = QApplication.clipboard()
     assert clipboard is not None
     clipboard.setText("\n".join(lines))
+
+
+def _plain(text: str) -> str:
+    return "" if text == "\N{EM DASH}" else text.replace("\N{MINUS SIGN}", "-")

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
-    QDialog,
-    QHBoxLayout,
     QHeaderView,
     QLabel,
     QPushButton,
@@ -19,7 +17,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_backfat.widgets.measurement_panel_cells import MINUS
 from napari_backfat.widgets.plain_table import copy_cells, set_heads
+from napari_backfat.widgets.result_window import ResultWindow
 from napari_backfat.worklist.icc import FORMS, RECOMMENDED
 
 if TYPE_CHECKING:
@@ -42,9 +42,11 @@ _HEADS = (
     ("Limits of agreement", "Between them lie about 95 % of the differences of two readers"),
 )  # fmt: skip
 _DASH = "\N{EM DASH}"
+_OF_FORM, _BIAS = (3, 4, 5), 6
+_NO_ICC = "There is no intraclass correlation where the cases do not differ in this measure"
 
 
-class ReliabilityWindow(QDialog):
+class ReliabilityWindow(ResultWindow):
     """One row for each muscle and measure.
 
     Parameters
@@ -56,10 +58,7 @@ class ReliabilityWindow(QDialog):
     """
 
     def __init__(self, study: ReaderStudy, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("reader_reliability")
-        self.setWindowTitle("Agreement of two readers over cases")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        super().__init__("reader_reliability", "Agreement of two readers over cases", parent)
         self._study = study
         self.form = QComboBox()
         self.form.setToolTip("Which of the six forms of Shrout and Fleiss (1979) is shown")
@@ -69,7 +68,9 @@ class ReliabilityWindow(QDialog):
         self.form.setCurrentIndex(list(FORMS).index(RECOMMENDED))
         self.form.currentIndexChanged.connect(lambda _: self._fill())
         self.table = QTableWidget(len(study.reliability), len(_HEADS))
-        set_heads(self.table, _HEADS)
+        self.table.setAccessibleName("Agreement by muscle and measure")
+        self._heads = _heads(study)
+        set_heads(self.table, self._heads)
         header = self.table.horizontalHeader()
         assert header is not None
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -79,20 +80,18 @@ class ReliabilityWindow(QDialog):
         copy = QPushButton("Copy table")
         copy.setToolTip("Tab-separated, for a spreadsheet")
         copy.clicked.connect(self.copy)
-        close = QPushButton("Close")
-        close.setToolTip("Close this window; nothing was changed")
-        close.clicked.connect(self.accept)
-        buttons = QHBoxLayout()
-        buttons.addWidget(copy)
-        buttons.addStretch(1)
-        buttons.addWidget(close)
         layout = QVBoxLayout(self)
         layout.addWidget(self.summary)
         layout.addWidget(self.form)
         layout.addWidget(self.table, 1)
-        layout.addLayout(buttons)
+        layout.addLayout(self.foot(copy, tip="Close this window; nothing was changed"))
         self._fill()
-        self.resize(940, 480)
+        self.resize(980, 480)
+        if not study.reliability:  # the sentence says why; an empty table would only puzzle
+            for part in (self.form, self.table, copy):
+                part.setVisible(False)
+            layout.insertStretch(1)
+            self.resize(560, 150)
 
     def _fill(self) -> None:
         kind = str(self.form.currentData())
@@ -105,7 +104,7 @@ class ReliabilityWindow(QDialog):
                 str(form.cases),
                 _number(form.value, 3),
                 _range(form.low, form.high, 3),
-                form.grade,
+                form.grade if math.isfinite(form.value) else _DASH,
                 _number(change.mean, 2),
                 _range(change.low, change.high, 2),
             )
@@ -113,32 +112,50 @@ class ReliabilityWindow(QDialog):
                 item = QTableWidgetItem(text)
                 if column >= 2:
                     item.setTextAlignment(right)
+                if column in _OF_FORM and not math.isfinite(form.value):
+                    item.setToolTip(_NO_ICC)
                 self.table.setItem(number, column, item)
 
     def copy(self) -> None:
         """Put the table into the clipboard, tab-separated with a line of heads."""
-        heads = [head for head, _ in _HEADS]
+        heads = [head for head, _ in self._heads]
         heads[3] = str(self.form.currentData())
         copy_cells(self.table, heads)
 
 
+def _heads(study: ReaderStudy) -> list[tuple[str, str]]:
+    """Name the readers where the sign of a number depends on who is the first."""
+    first, second = study.readers
+    heads = list(_HEADS)
+    heads[_BIAS] = (
+        f"Bias ({second} {MINUS} {first})",
+        f"Mean of {second}'s minus {first}'s value, in the unit of the measure",
+    )
+    return heads
+
+
 def _number(value: float, decimals: int) -> str:
+    if not math.isfinite(value):
+        return _DASH
     # Adding 0.0 turns a rounded -0.0 into 0.0.
-    return f"{round(value, decimals) + 0.0:.{decimals}f}" if math.isfinite(value) else _DASH
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", MINUS)
 
 
 def _range(low: float, high: float, decimals: int) -> str:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return _DASH
     return f"{_number(low, decimals)} to {_number(high, decimals)}"
 
 
 def _summary(study: ReaderStudy) -> str:
     """Say who was compared, on what, and how to read it."""
     first, second = study.readers
-    text = f"{first} and {second}, {len(study.cases)} cases that both have finished"
+    count = len(study.cases)
+    text = f"{first} and {second}, {count} case{'s' * (count != 1)} that both have finished"
     if study.left_out:
         text += f" ({len(study.left_out)} left out: {'; '.join(study.left_out)})"
     if not study.reliability:
-        return f"{text}. An intraclass correlation needs at least 3."
+        return f"{text}. An intraclass correlation needs at least 3 cases."
     few = min(row.recommended.cases for row in study.reliability) < 30
     text += (
         f". {RECOMMENDED} is the form to report: later a case is read once, by a reader like "

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QHBoxLayout,
+    QHeaderView,
     QLabel,
     QTableWidget,
     QTableWidgetItem,
@@ -18,13 +19,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_backfat.widgets.plain_table import only_read
+from napari_backfat.widgets.plain_table import set_heads
 
 if TYPE_CHECKING:
     from napari_backfat.review.preview import Preview
 
 _PICTURE_PX = 280
-_HEADER = ("Muscle", "without (ml)", "restored (ml)", "voxels changed")
+_HEADS = (
+    ("Muscle", "Muscle and side"),
+    ("Without (ml)", "Volume if the case is opened without the unsaved work"),
+    ("Restored (ml)", "Volume with the unsaved work"),
+    ("Voxels changed", "Voxels of this muscle whose muscle or tissue the unsaved work changes"),
+)
 
 
 class RestoreDialog(QDialog):
@@ -48,17 +54,13 @@ class RestoreDialog(QDialog):
     def __init__(self, text: str, preview: Preview, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Unsaved work was found")
-        self.resize(760, 420)
+        self.resize(860, 440)
         about = QLabel(text)
         about.setWordWrap(True)
         about.setTextFormat(Qt.TextFormat.PlainText)
-        self.table = QTableWidget(len(preview.rows), len(_HEADER))
+        self.table = QTableWidget(len(preview.rows), len(_HEADS))
         self.table.setAccessibleName("What restoring would change, by muscle")
-        self.table.setHorizontalHeaderLabels(list(_HEADER))
-        only_read(self.table)
-        vertical = self.table.verticalHeader()
-        if vertical is not None:
-            vertical.hide()
+        set_heads(self.table, _HEADS)
         for row, difference in enumerate(preview.rows):
             cells = (
                 difference.muscle.display_name,
@@ -73,12 +75,16 @@ class RestoreDialog(QDialog):
                         Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                     )
                 self.table.setItem(row, column, item)
-        self.table.resizeColumnsToContents()
+        header = self.table.horizontalHeader()
+        assert header is not None
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         spacing = preview.loaded.scan.geometry.spacing_mm
         self.picture = QLabel()
         self.picture.setPixmap(_pixmap(preview.picture, spacing[1] / spacing[2]))
         caption = QLabel(
-            f"Slice {preview.slice_index}, as it would be (right of the patient: left)"
+            f"Slice {preview.slice_index} with the work restored; the patient's right is on the "
+            "left of the picture."
         )
         caption.setWordWrap(True)
         side = QVBoxLayout()

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_backfat.io.roles import Role, scan_kind
-from napari_backfat.widgets.plain_table import only_read
+from napari_backfat.widgets.plain_table import PlainChoice, set_heads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,18 @@ if TYPE_CHECKING:
 
     from napari_backfat.io.roles import RoleGuess
 
-_PICTURE = 72
+_PICTURE, _NAME_PX = 72, 260
+_HEADS = (
+    ("Image", "A slice and the name of the file"),
+    ("Shows", "What the program takes the image for; choose what is right"),
+    ("Confidence (%)", "Share of this role in the weighed evidence; not a measured probability"),
+    ("Evidence", "Why the program takes the image for this"),
+)
+_SURE, _EVIDENCE = 2, 3
+_HELP = (
+    "It is not certain what each image shows. Look at the pictures, correct the column Shows where "
+    "it is wrong, and open the scan."
+)
 _MADE = {
     "fat fraction": "The fat fraction map gives the fat fractions; another image gives the view.",
     "water and fat": "Water and fat image are used as they are.",
@@ -70,44 +81,44 @@ class RoleDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Which image is which?")
-        self.resize(860, 420)
+        self.resize(980, min(640, 210 + (_PICTURE + 8) * max(2, len(guesses))))
         self._guesses = tuple(guesses)
         self.choices: list[QComboBox] = []
-        self.table = QTableWidget(len(guesses), 4)
-        self.table.setHorizontalHeaderLabels(["Image", "Shows", "Confidence", "Evidence"])
+        self.table = QTableWidget(len(guesses), len(_HEADS))
         self.table.setIconSize(QSize(_PICTURE, _PICTURE))
         self.table.setAccessibleName("Images and what they show")
-        only_read(self.table)
+        set_heads(self.table, _HEADS)
+        # Names from scanners are long; what tells them apart often stands at the end.
+        self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.table.setWordWrap(True)
         for row, guess in enumerate(guesses):
             name = QTableWidgetItem(Path(guess.path).name)
             name.setToolTip(guess.path)
             picture = pictures[row] if row < len(pictures) else None
             if picture is not None:
-                name.setIcon(QIcon(pixmap(picture)))
+                name.setIcon(icon(pixmap(picture)))
             self.table.setItem(row, 0, name)
-            choice = QComboBox()
+            choice = PlainChoice()
             choice.addItems([str(role) for role in Role])
             choice.setCurrentText(str(guess.role))
             choice.setAccessibleName(f"Role of {Path(guess.path).name}")
+            choice.setToolTip("What this image shows; “not used” leaves it out")
             choice.currentIndexChanged.connect(self._on_choice)
             self.choices.append(choice)
             self.table.setCellWidget(row, 1, choice)
-            sure = QTableWidgetItem(f"{100 * guess.confidence:.0f} %")
-            sure.setToolTip(
-                "Share of this role in the weighed evidence; not a measured probability"
-            )
-            self.table.setItem(row, 2, sure)
-            evidence = "\n".join(guess.evidence) or "nothing is said about it"
-            item = QTableWidgetItem(evidence)
-            item.setToolTip(evidence)
-            self.table.setItem(row, 3, item)
-            self.table.setRowHeight(row, _PICTURE + 8)
-        header = self.table.horizontalHeader()
+            for column in (_SURE, _EVIDENCE):
+                self.table.setItem(row, column, QTableWidgetItem())
+        rows, header = self.table.verticalHeader(), self.table.horizontalHeader()
+        if rows is not None:  # at least as high as a picture, and as a long remark needs
+            rows.setMinimumSectionSize(_PICTURE + 6)
+            rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         if header is not None:
             header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-            header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
-        self.table.setVerticalHeaderLabels([str(n + 1) for n in range(len(guesses))])
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+            header.setSectionResizeMode(_EVIDENCE, QHeaderView.ResizeMode.Stretch)
+        self.table.setColumnWidth(0, _PICTURE + _NAME_PX)
+        text = QLabel(_HELP)
+        text.setWordWrap(True)
         self.made = QLabel()
         self.made.setWordWrap(True)
         self.buttons = QDialogButtonBox()
@@ -116,6 +127,7 @@ class RoleDialog(QDialog):
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
+        layout.addWidget(text)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.made)
         layout.addWidget(self.buttons)
@@ -142,11 +154,28 @@ class RoleDialog(QDialog):
         )
 
     def _on_choice(self) -> None:
+        for row, (guess, role) in enumerate(zip(self._guesses, self.roles, strict=True)):
+            own = role is not guess.role
+            evidence = "\n".join(guess.evidence) or "nothing is said about it"
+            sure = "" if own else f"{100 * guess.confidence:.0f}"
+            reason = f"your choice; the program's guess: {guess.role}" if own else evidence
+            for column, cell in ((_SURE, sure), (_EVIDENCE, reason)):
+                item = self.table.item(row, column)
+                assert item is not None
+                item.setText(cell)
+                item.setToolTip(evidence if column == _EVIDENCE else _HEADS[_SURE][1])
         kind = scan_kind(self.roles)
         self.made.setText(_MADE[kind])
         opener = self.buttons.button(QDialogButtonBox.StandardButton.Open)
         if opener is not None:
             opener.setEnabled(bool(kind))
+
+
+def icon(picture: QPixmap) -> QIcon:
+    """Return an icon that keeps its grey values where its row is selected."""
+    made = QIcon(picture)
+    made.addPixmap(picture, QIcon.Mode.Selected)
+    return made
 
 
 def pixmap(picture: NDArray[np.uint8], size: int = _PICTURE) -> QPixmap:

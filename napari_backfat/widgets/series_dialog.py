@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -25,8 +24,8 @@ from napari_backfat.io.dicom_open import choose_series
 from napari_backfat.io.dicom_preview import middle_picture
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
-from napari_backfat.widgets.plain_table import only_read
-from napari_backfat.widgets.role_dialog import pixmap
+from napari_backfat.widgets.plain_table import set_heads
+from napari_backfat.widgets.role_dialog import icon, pixmap
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -37,18 +36,17 @@ if TYPE_CHECKING:
     from napari_backfat.io.dicom_series import SeriesInfo
 
 _PICTURE = 72
-_COLUMNS = (
-    "Picture",
-    "Series",
-    "Description",
-    "Images",
-    "Plane",
-    "Voxels (mm)",
-    "Shows",
-    "Remarks",
+_HEADS = (
+    ("Picture", "The middle slice"),
+    ("Series", "Number that the scanner gave it"),
+    ("Description", "What the scanner calls it"),
+    ("Images", "Number of slices"),
+    ("Plane", "Direction of the slices"),
+    ("Voxels (mm)", "The two edges of a pixel, and the distance of the slices"),
+    ("Shows", "What the header says that the image shows"),
+    ("Remarks", "Why a series cannot be opened, or what is to be known about it"),
 )
-_DESCRIPTION = _COLUMNS.index("Description")
-_REMARKS = _COLUMNS.index("Remarks")
+_DESCRIPTION, _REMARKS = 2, 7
 _SHOWN = {
     Contrast.WATER: "water", Contrast.FAT: "fat", Contrast.IN_PHASE: "in-phase",
     Contrast.OPPOSED_PHASE: "opposed-phase", Contrast.T1W: "T1-weighted",
@@ -86,18 +84,19 @@ class SeriesDialog(QDialog):
         self.setWindowTitle("Which series?")
         self.resize(1040, 520)
         self.series = tuple(sorted(series, key=lambda info: not info.stations))
-        self.table = QTableWidget(len(self.series), len(_COLUMNS))
-        self.table.setHorizontalHeaderLabels(list(_COLUMNS))
+        self.table = QTableWidget(len(self.series), len(_HEADS))
         self.table.setAccessibleName("Series")
         self.table.setIconSize(QSize(_PICTURE, _PICTURE))
-        only_read(self.table)
+        set_heads(self.table, _HEADS)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.table.setWordWrap(True)
         for row, info in enumerate(self.series):
             self._fill(row, info)
-        self.table.setVerticalHeaderLabels([str(info.position) for info in self.series])
-        header = self.table.horizontalHeader()
+        rows, header = self.table.verticalHeader(), self.table.horizontalHeader()
+        if rows is not None:  # at least as high as a picture, and as a long remark needs
+            rows.setMinimumSectionSize(_PICTURE + 6)
+            rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         if header is not None:
             header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             for column in (_DESCRIPTION, _REMARKS):
@@ -155,7 +154,6 @@ class SeriesDialog(QDialog):
         picture = self.table.item(row, 0)
         if picture is not None:
             picture.setData(Qt.ItemDataRole.AccessibleTextRole, f"picture of {info.name}")
-        self.table.setRowHeight(row, _PICTURE + 6)
 
     def _propose(self) -> None:
         """Select what the program would take by itself, else the first that can be opened."""
@@ -167,7 +165,7 @@ class SeriesDialog(QDialog):
         for place, row in enumerate(rows):
             if place == 0:
                 self.table.setCurrentCell(row, _DESCRIPTION)
-            for column in range(len(_COLUMNS)):
+            for column in range(len(_HEADS)):
                 item = self.table.item(row, column)
                 if item is not None:
                     item.setSelected(True)
@@ -188,7 +186,7 @@ class SeriesDialog(QDialog):
             item.setText("–")
             item.setToolTip("no picture can be made of this series")
         else:
-            item.setIcon(QIcon(pixmap(picture, _PICTURE)))
+            item.setIcon(icon(pixmap(picture, _PICTURE)))
 
 
 def _pictures(

@@ -138,8 +138,8 @@ def _islands(muscle: Muscle, mask: NDArray[np.bool_], voxel_ml: float) -> list[F
     for index in np.argsort(-sizes)[1:]:
         ml = float(sizes[index]) * voxel_ml
         z = range(boxes[index][0].start, boxes[index][0].stop)
-        kind = "island" if ml < ISLAND_ML else "separate part"
-        text = f"{muscle.display_name} has a {kind} of {ml:.3f} ml in {_span(tuple(z))}."
+        kind, article = ("island", "an") if ml < ISLAND_ML else ("separate part", "a")
+        text = f"{muscle.display_name} has {article} {kind} of {ml:.3f} ml in {_span(tuple(z))}."
         found.append(Finding(kind, muscle, tuple(z), text))
     return found
 

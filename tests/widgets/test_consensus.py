@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
@@ -17,10 +18,11 @@ from napari_backfat.io.session import open_case
 from napari_backfat.model.anatomy import Muscle
 from napari_backfat.model.protection import Protection
 from napari_backfat.review.session import ReviewSession, run_to_end
+from napari_backfat.widgets.reliability_window import ReliabilityWindow
 from napari_backfat.worklist.claims import claim, finish
 from napari_backfat.worklist.consensus import majority, staple
 from napari_backfat.worklist.entry import CONSENSUS, ReadingState, State
-from napari_backfat.worklist.readings import study
+from napari_backfat.worklist.readings import ReaderStudy, study
 from napari_backfat.worklist.sources import add_cases, find_cases
 from napari_backfat.worklist.store import Settings, Worklist
 from tests.phantom import make_case
@@ -29,6 +31,8 @@ from tests.widgets.conftest import Bench, settle, wait_for, write_pair
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pytestqt.qtbot import QtBot
 
     from napari_backfat.widgets.review_widget import ReviewWidget
     from napari_backfat.widgets.worklist_panel import WorklistPanel
@@ -316,15 +320,41 @@ def test_agreement_over_cases_is_shown_in_every_form(hands: Bench, tmp_path: Pat
         for _ in range(steps):
             QTest.keyClick(window.form, Qt.Key.Key_Down)
         assert window.form.currentText().startswith(kind)
-        limits = f"{form.low:.3f} to {form.high:.3f}"
-        assert shown() == [f"{form.value:.3f}", limits, form.grade]
+        cells = [f"{form.value:.3f}", f"{form.low:.3f} to {form.high:.3f}"]
+        cells = [text.replace("-", "\N{MINUS SIGN}") for text in cells]
+        assert shown() == [*cells, form.grade]
     assert forms["ICC(3,1)"].value > forms["ICC(2,1)"].value  # the constant loss is forgiven
     window.copy()
     clipboard = QApplication.clipboard()
     assert clipboard is not None
-    assert clipboard.text().splitlines()[0].split("\t")[3] == "ICC(3,k)"
-    window.close()
+    copied = [line.split("\t") for line in clipboard.text().splitlines()]
+    assert copied[0][3] == "ICC(3,k)"
+    assert copied[0][6] == "Bias (bert \N{MINUS SIGN} anna)"
+    assert float(copied[1][6]) < 0  # a spreadsheet reads it
+    hands.click_button(bar.agreement)  # a second time: one table, not two
+    wait_for(lambda: bar.table is not window, 60)
+    second: Any = bar.table
+    assert second.isVisible()
+    assert not isalive(window) or not window.isVisible()  # type: ignore[no-untyped-call]
+    other = Worklist.create(tmp_path / "other", Settings(readings=2))
+    add_cases(other, find_cases(tmp_path / "scans" / "p0")[0])
+    made.open_worklist(str(other.folder))
+    wait_for(lambda: made.table.rowCount() == 1)
+    assert bar.table is None  # its cases are those of the other list
     made.desk.close()
+
+
+def test_too_few_cases_are_said_and_show_no_empty_table(qtbot: QtBot) -> None:
+    window = ReliabilityWindow(ReaderStudy(("anna", "bert"), {"p0": []}, [], []))
+    qtbot.addWidget(window)
+    window.show()
+    text = window.summary.text()
+    assert text == (
+        "anna and bert, 1 case that both have finished. An intraclass correlation needs at least "
+        "3 cases."
+    )
+    assert not window.table.isVisible()
+    assert not window.form.isVisible()
 
 
 def test_without_a_list_a_reading_is_asked_for(

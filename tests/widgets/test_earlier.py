@@ -96,6 +96,11 @@ def test_changes_are_those_of_both_cases(
     lines = clipboard.text().split("\n")
     assert lines[0].startswith("Volume (ml): Level\tMuscle\tSide\tEarlier")
     assert len(lines) == window.table.rowCount() + 1
+    assert window.outdated.isHidden()
+    bench.case.masks.muscle[0, 1:3, 2:4] = 7
+    bench.case.masks.sync()
+    assert "numbers are of before" in window.outdated.text()
+    assert not window.outdated.isHidden()
 
     review.session.close()
     assert desk.window is None
