@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
     from napari_backfat.model.case import Case
 
+_SCALE = (
+    "Doubt of slice {z}: {value:.2f} on a scale from 0 (sure) to 1, the mean over its muscle "
+    "voxels of how little probable or how disputed among the AI's looks their label is. The usual "
+    "doubt in this scan is {usual:.2f} (half of the slices with muscle have less), the highest "
+    "{most:.2f}. It says where to look first; it is not the chance of an error."
+)
+
 
 class UncertainSlices(QWidget):
     """A button that shows one uncertain slice after the other, and what is known about it.
@@ -68,6 +75,7 @@ class UncertainSlices(QWidget):
                 np.array(self._values), case.scan.geometry.spacing_mm[0]
             )
         self.note.setText(f"{len(self._slices)} to look at" if self._slices else "")
+        self.note.setToolTip("")
         self.setVisible(bool(self._slices))
 
     def show_next(self) -> None:
@@ -76,7 +84,11 @@ class UncertainSlices(QWidget):
             return
         self._at = (self._at + 1) % len(self._slices)
         z = self._slices[self._at]
+        known = [value for value in self._values if value > 0]  # slices without muscle have none
+        value, usual = self._values[z], float(np.median(known))
         self.note.setText(
-            f"{self._at + 1} of {len(self._slices)}: slice {z}, uncertainty {self._values[z]:.2f}"
+            f"{self._at + 1} of {len(self._slices)}: slice {z}, doubt {value:.2f} "
+            f"(usual {usual:.2f})"
         )
+        self.note.setToolTip(_SCALE.format(z=z, value=value, usual=usual, most=max(known)))
         self.slice_requested.emit(z)

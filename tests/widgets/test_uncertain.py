@@ -53,7 +53,10 @@ def test_the_key_and_the_button_walk_through_the_doubtful_slices(bench: Bench) -
     assert row.button.toolTip().endswith("(W)")
     bench.key(Qt.Key.Key_W)
     assert shown(bench) == 2
-    assert row.note.text() == "1 of 2: slice 2, uncertainty 0.40"
+    assert row.note.text() == "1 of 2: slice 2, doubt 0.40 (usual 0.10)"
+    scale = row.note.toolTip()
+    assert "0.40 on a scale from 0 (sure) to 1" in scale
+    assert "not the chance of an error" in scale
     bench.click_button(row.button)
     assert shown(bench) == 4
     bench.key(Qt.Key.Key_W)
