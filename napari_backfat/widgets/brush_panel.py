@@ -21,14 +21,17 @@ from qtpy.QtWidgets import (
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.colors import muscle_rgb, tissue_rgba
 from napari_backfat.model.protection import Protection
-from napari_backfat.widgets.buttons import STYLE, check_button, lock_button
+from napari_backfat.widgets.buttons import STYLE, TITLE_BUTTON, check_button, lock_button
 from napari_backfat.widgets.edit_panel import EditPanel
+from napari_backfat.widgets.fold import PASSING
 from napari_backfat.widgets.key_slider import KeySlider
 
 _TISSUES = (
     (TissueCode.FAT_BY_HAND, "Fat", "F", "Paint fat by hand; no threshold change touches it"),
     (TissueCode.LEAN_BY_HAND, "Lean", "D", "Paint lean muscle by hand"),
 )
+_HISTORY_PX = 150
+_SIDE_PX, _GAP_PX = 33, 2
 _SHORT = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 
 
@@ -77,6 +80,8 @@ class BrushPanel(QWidget):
     ----------
     edit : EditPanel
         Palette and options of the tools; has signals of its own.
+    history : QWidget
+        Undo, redo and help, for the title of the group.
     """
 
     paint_chosen = Signal(object)
@@ -97,47 +102,54 @@ class BrushPanel(QWidget):
         self.tool_buttons = self.edit.buttons
         self.diameter, self.ball = self.edit.diameter, self.edit.ball
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setContentsMargins(4, 2, 4, 4)
         layout.setSpacing(3)
-        layout.addLayout(self._paint_grid())
+        group = QButtonGroup(self)
+        layout.addLayout(self._paint_grid(group))
         layout.addWidget(self.edit)
         self.outside_row = self._outside_row()
-        layout.addLayout(self._undo_row())
+        self.history = self._history()
         layout.addLayout(self._threshold_row())
         self.message = QLabel("")
         self.message.setWordWrap(True)
         self.message.setMinimumHeight(32)
+        self.message.setProperty(PASSING, True)
         self.message.setObjectName("brush_message")
         layout.addWidget(self.message)
 
     # ------------------------------------------------------------------ building
 
-    def _paint_grid(self) -> QGridLayout:
+    def _paint_grid(self, group: QButtonGroup) -> QGridLayout:
+        """Return two pairs in a row, each named once, so that names are whole in a narrow dock."""
         grid = QGridLayout()
         grid.setSpacing(3)
-        group = QButtonGroup(self)
-        for column, (code, name, key, tip) in enumerate(_TISSUES):
+        grid.setColumnMinimumWidth(3, _GAP_PX)
+        for half, (code, name, key, tip) in enumerate(_TISSUES):
             button = check_button(name, f"{tip} ({key})", QColor.fromRgbF(*tissue_rgba(code)[:3]))
-            self._add_paint_button(grid, group, button, code, 0, 2 * column, 2)
+            grid.addLayout(self._paint_cell(group, button, code), 0, 4 * half, 1, 3)
         for number, muscle in enumerate(MUSCLES):
-            short = muscle.display_name.replace("Quadratus lumborum", "Quadratus l.")
-            tip = f"Paint {muscle.display_name} ({number + 1})"
-            button = check_button(short, tip, QColor.fromRgbF(*muscle_rgb(muscle)))
-            row, column = 1 + number // 2, 2 * (1 - number % 2)
+            *words, side = muscle.display_name.split()
+            row, at = 1 + number // 4, 4 * (number // 2 % 2)
+            button = check_button(
+                side, f"Paint {muscle.display_name} ({number + 1})",
+                QColor.fromRgbF(*muscle_rgb(muscle)),
+            )  # fmt: skip
+            button.setAccessibleName(muscle.display_name)
+            button.setMinimumWidth(_SIDE_PX)
             # The patient's right is at the left of the screen, as on the image.
-            self._add_paint_button(grid, group, button, muscle, row, column, 2)
+            cell = self._paint_cell(group, button, muscle)
+            grid.addLayout(cell, row, at + 1 + (side == "L"))
+            grid.setColumnStretch(at + 1 + (side == "L"), 1)
+            if side == "R":
+                label = QLabel(" ".join(words).replace("lumborum", "l."))
+                label.setToolTip(" ".join(words))
+                grid.addWidget(label, row, at)
         return grid
 
-    def _add_paint_button(
-        self,
-        grid: QGridLayout,
-        group: QButtonGroup,
-        button: QToolButton,
-        target: Muscle | TissueCode,
-        row: int,
-        column: int,
-        span: int,
-    ) -> None:
+    def _paint_cell(
+        self, group: QButtonGroup, button: QToolButton, target: Muscle | TissueCode
+    ) -> QHBoxLayout:
+        """Return a button with its padlock."""
         group.addButton(button)
         self.paint_buttons[Paint(target).key] = button
         button.clicked.connect(lambda _=False, t=target: self.paint_chosen.emit(Paint(t)))
@@ -148,7 +160,7 @@ class BrushPanel(QWidget):
         cell.setSpacing(1)
         cell.addWidget(button, 1)
         cell.addWidget(lock)
-        grid.addLayout(cell, row, column, 1, span)
+        return cell
 
     def _outside_row(self) -> QWidget:
         holder = QWidget()
@@ -189,20 +201,25 @@ class BrushPanel(QWidget):
         row.addWidget(self.outside_row, 1)
         return row
 
-    def _undo_row(self) -> QHBoxLayout:
-        row = QHBoxLayout()
+    def _history(self) -> QWidget:
+        holder = QWidget()
+        row = QHBoxLayout(holder)
+        row.setContentsMargins(0, 1, 0, 1)
+        row.setSpacing(4)
         self.undo = QPushButton("Undo")
         self.redo = QPushButton("Redo")
         self.undo.clicked.connect(lambda: self.undo_clicked.emit())
         self.redo.clicked.connect(lambda: self.redo_clicked.emit())
-        row.addWidget(self.undo, 1)
-        row.addWidget(self.redo, 1)
+        for button in (self.undo, self.redo):
+            button.setMinimumWidth(_HISTORY_PX)  # long names of steps must not widen the dock
+            row.addWidget(button, 1)
         self.help = QPushButton("?")
         self.help.setFixedWidth(26)
         self.help.setToolTip("All keys and mouse gestures (?)")
         self.help.clicked.connect(lambda: self.help_clicked.emit())
         row.addWidget(self.help)
-        return row
+        holder.setStyleSheet(TITLE_BUTTON)
+        return holder
 
     # ------------------------------------------------------------------ protect list
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QRectF, Qt
+from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import QToolButton
 
@@ -12,8 +12,32 @@ STYLE = (
     " QToolButton:checked { border: 2px solid #BD8000; font-weight: bold; }"
 )
 
+# As narrow as it can be: ten of them stand beside names.
+_LOCK = (
+    "QToolButton { padding: 0px; border: 1px solid transparent; }"
+    " QToolButton:checked { border: 1px solid #BD8000; }"
+)
+_EDGES_PX = 8  # on both sides together
+TITLE_BUTTON = "QPushButton { padding: 1px 6px; }"
+"""Style of buttons beside the title of a group: no higher than a line needs."""
 
-def check_button(text: str, tip: str, color: QColor | None = None) -> QToolButton:
+
+class TightButton(QToolButton):
+    """A button as wide as its word, a frame and a little air; Qt's style asks for more."""
+
+    def sizeHint(self) -> QSize:
+        """Return the word's size with the edges."""
+        wide = self.fontMetrics().horizontalAdvance(self.text()) + _EDGES_PX
+        return QSize(wide, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the same: the word is never cut."""
+        return self.sizeHint()
+
+
+def check_button(
+    text: str, tip: str, color: QColor | None = None, *, tight: bool = False
+) -> QToolButton:
     """Return a button that stays pressed, fills its cell and leaves the keyboard to the canvas.
 
     Parameters
@@ -22,8 +46,10 @@ def check_button(text: str, tip: str, color: QColor | None = None) -> QToolButto
         Label, and tooltip that ends with the key in brackets.
     color : QColor, optional
         Shown as a swatch before the label.
+    tight : bool
+        Take no more width than the label needs; for labels without a swatch that never turn bold.
     """
-    button = QToolButton()
+    button = TightButton() if tight else QToolButton()
     button.setText(text)
     button.setToolTip(tip)
     button.setCheckable(True)
@@ -50,7 +76,8 @@ def lock_button(tip: str) -> QToolButton:
     button.setCheckable(True)
     button.setAutoRaise(True)
     button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    button.setFixedWidth(22)
+    button.setFixedWidth(18)
+    button.setStyleSheet(_LOCK)
     return button
 
 

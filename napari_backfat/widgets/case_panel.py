@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_backfat.widgets.buttons import TITLE_BUTTON
 from napari_backfat.widgets.theme_colors import themed
 
 if TYPE_CHECKING:
     from napari_backfat.model.volume import Scan
 
+_SAVE_PX = 76  # it keeps its width with and without the mark of unsaved work
 _NOTES = 150  # letters, about three lines; all of it stands in the tooltip
 
 
 class CasePanel(QWidget):
     """Buttons and the description of the open case.
+
+    Attributes
+    ----------
+    save : QPushButton
+        For the title of the group: it stays in sight while the rest is folded.
 
     Signals
     -------
@@ -53,6 +60,9 @@ class CasePanel(QWidget):
         self.open_case.setToolTip("Open a saved case folder with all its masks and marks")
         self.save = QPushButton("Save")
         self.save.setToolTip("Save the case folder (Ctrl+Shift+S)")
+        self.save.setStyleSheet(TITLE_BUTTON)
+        self.save.setMinimumWidth(_SAVE_PX)
+        self.save.clicked.connect(lambda: self.save_clicked.emit())
         self.save_as = QPushButton("Save as…")
         self.save_as.setToolTip("Save the case to another folder")
         self.export = QPushButton("Export…")
@@ -66,10 +76,9 @@ class CasePanel(QWidget):
             (self.open_dicom, self.open_dicom_clicked, 0, 3, 3),
             (self.open_case, self.open_case_clicked, 0, 6, 3),
             (self.worklist, self.worklist_clicked, 0, 9, 3),
-            (self.save, self.save_clicked, 1, 0, 3),
-            (self.save_as, self.save_as_clicked, 1, 3, 3),
-            (self.export, self.export_clicked, 1, 6, 3),
-            (self.report, self.report_clicked, 1, 9, 3),
+            (self.save_as, self.save_as_clicked, 1, 0, 4),
+            (self.export, self.export_clicked, 1, 4, 4),
+            (self.report, self.report_clicked, 1, 8, 4),
         ):
             button.clicked.connect(lambda _=False, s=signal: s.emit())
             grid.addWidget(button, row, column, 1, span)
@@ -80,7 +89,7 @@ class CasePanel(QWidget):
         self.notes.setWordWrap(True)
         themed(self.notes, "color: #E08A1E;")
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setContentsMargins(4, 2, 4, 4)
         layout.setSpacing(3)
         layout.addLayout(grid)
         layout.addWidget(self.description)
@@ -110,11 +119,20 @@ class CasePanel(QWidget):
         self.notes.setToolTip(shown)
         self.notes.setVisible(bool(shown))
 
-    def set_saved(self, saved: bool, folder: str | None) -> str:
-        """Show on the button whether there is something to save, and where; returns it in words."""
+    def set_saved(self, saved: bool, folder: str | None) -> tuple[str, str]:
+        """Show on the button whether there is something to save, and where.
+
+        Returns
+        -------
+        tuple of str
+            What the title of the group says of the case, and the description and all remarks.
+        """
         self.save.setText("Save" if saved else "Save ●")
         where = f"to {folder}" if folder else "to a folder to be chosen"
         self.save.setToolTip(f"Save the case {where} (Ctrl+Shift+S)")
-        if not saved:
-            return "not saved (Ctrl+Shift+S)"
-        return "saved" if folder else "nothing to save yet"
+        said = "not saved (Ctrl+Shift+S)"
+        if saved:
+            said = "saved" if folder else "nothing to save yet"
+        remarks = self.notes.toolTip() if not self.notes.isHidden() else ""
+        more = "; there is a remark" if remarks else ""
+        return said + more, "\n".join(t for t in (self.description.text(), remarks) if t)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QToolButton, QWidget
 from napari_backfat.layers.reading_layers import DIFFERENCE_HEX
 from napari_backfat.review.compare import NAMES
 from napari_backfat.widgets.buttons import STYLE, check_button
+from napari_backfat.widgets.fold import PASSING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +69,7 @@ class ComparePanel(QWidget):
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setWordWrap(True)
         self.legend.setVisible(False)
+        self.legend.setProperty(PASSING, True)
         self.next = QToolButton()
         self.next.setText("Next")
         self.next.setToolTip("Show the next slice on which the masks differ (Shift+W)")
@@ -78,6 +80,7 @@ class ComparePanel(QWidget):
         self.next.clicked.connect(lambda: self.next_clicked.emit())
         self.note = QLabel()
         self.note.setVisible(False)
+        self.note.setProperty(PASSING, True)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(3)

@@ -33,8 +33,10 @@ from napari_backfat.widgets.tool_table import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COLUMNS = 7
+_COLUMNS = 8
 _BUTTON_PX = 22
+# No bold: the frame tells which one is chosen, and a row of eight has no room for wider letters.
+_PALETTE = STYLE + " QToolButton { padding: 0px; } QToolButton:checked { font-weight: normal; }"
 _SHORT = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 _ROWS = (
     ("size", "fill_by", "line", "extent", "slab", "who", "first", "ball"),
@@ -65,7 +67,7 @@ class EditPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setStyleSheet(STYLE)
+        self.setStyleSheet(_PALETTE)
         self.name = "pan_zoom"
         self._amounts = {s.name: s.amount[5] for s in TOOLS if s.amount is not None}
         self._extents = {name: Extent(value) for name, value in EXTENTS.items()}
@@ -98,8 +100,7 @@ class EditPanel(QWidget):
         grid = QGridLayout()
         grid.setSpacing(2)
         for number, spec in enumerate(TOOLS):
-            button = check_button(spec.label, f"{spec.tip} ({spec.shown_key})")
-            button.setMinimumWidth(10)
+            button = check_button(spec.label, f"{spec.tip} ({spec.shown_key})", tight=True)
             button.clicked.connect(lambda _=False, n=spec.name: self._on_button(n))
             self.buttons[spec.name] = button
             grid.addWidget(button, number // _COLUMNS, number % _COLUMNS)
@@ -218,8 +219,12 @@ class EditPanel(QWidget):
             shown.add("window_text")
         if "extent" in shown and self.extent.currentText() != Extent.SLAB.value:
             shown.discard("slab")
-        for name, widget in self.options.items():
-            widget.setVisible(name in shown)
+        # First hidden, then shown: Qt lays out the whole window at each widget that appears, and
+        # the options of two tools together would widen the dock.
+        for wanted in (False, True):
+            for name, widget in self.options.items():
+                if (name in shown) == wanted:
+                    widget.setVisible(wanted)
         self.options_changed.emit()
 
     def amount_of(self, name: str) -> float:

@@ -39,6 +39,7 @@ from napari_backfat.widgets.threshold_desk import ThresholdDesk
 from napari_backfat.widgets.tools import Tools
 from napari_backfat.widgets.tour import Tour
 from napari_backfat.widgets.view_panel import ViewPanel
+from napari_backfat.widgets.work_page import work_page
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -127,12 +128,6 @@ class ReviewWidget(QWidget):
 
     def _compose(self) -> None:
         self.message = MessageLabel()
-        work = (
-            ("Case", self.case_panel),
-            ("AI", self.segment_panel),
-            ("View", self.view_panel),
-            ("Correct", self.brush_panel),
-        )
         person = (
             ("Reader (you)", self.reader),
             ("Levels", self.levels_panel),
@@ -140,8 +135,7 @@ class ReviewWidget(QWidget):
             ("Water and fat", self.dixon),
             ("Fat method", self.methods.panel),
         )
-        spares = {"Case": lambda: self.session.case is not None, "View": lambda: True}
-        self.page = Page(work, ("AI", "Correct"), spares)
+        self.page = work_page(self)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.page, "Review")
         self.tabs.addTab(Page(person), "Person and levels")
@@ -342,7 +336,7 @@ class ReviewWidget(QWidget):
     def _on_saved_flag(self, saved: bool) -> None:
         case = self.session.case
         said = self.case_panel.set_saved(saved, case.folder if case else None)
-        self.page.groups["Case"].tell(said, self.case_panel.notes.toolTip())
+        self.page.groups["Case"].tell(*said)
         self.page.spare()
 
     # ------------------------------------------------------------------ Qt

@@ -5,17 +5,19 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QGridLayout,
+    QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_backfat.widgets.fold import PASSING
 from napari_backfat.widgets.models_panel import ModelsPanel
 from napari_backfat.widgets.uncertain import UncertainSlices
 
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
 
     from napari_backfat.model.case import Case
 
+_BETWEEN = " \N{MIDDLE DOT} "
 _CUT = "continues beyond the scan"
-_REMARK = 52  # letters, one line; all remarks stand in the tooltip
+_REMARK, _BACKEND = 52, 36  # letters, beside the title; its tooltip holds all of both
 
 
 class SegmentPanel(QWidget):
@@ -36,20 +39,26 @@ class SegmentPanel(QWidget):
     run_clicked(), cancel_clicked()
     device_chosen(str)
         "auto", "cpu", "cuda" or "mps".
+    told(str, str)
+        Which network made the masks, what it remarks, in how many seconds and where, in one line
+        for the title of the group; and all details. Both empty without a result.
     """
 
     run_clicked = Signal()
     cancel_clicked = Signal()
     device_chosen = Signal(str)
+    told = Signal(str, str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.run = QPushButton("Segment muscles with AI")
-        self.run.setToolTip("Find the eight muscles; runs on this computer only (Ctrl+R)")
+        self.run = QPushButton("Segment muscles")
+        self.run.setToolTip(
+            "Let the AI find the eight muscles; runs on this computer only (Ctrl+R)"
+        )
         self.run.clicked.connect(lambda: self.run_clicked.emit())
         self.device = QComboBox()
         self.device.setToolTip("Where the network runs")
-        self.device.setMinimumContentsLength(5)
+        self.device.setMinimumContentsLength(4)
         self.device.currentTextChanged.connect(self.device_chosen)
         self.device_note = QLabel()
         self.device_note.setWordWrap(True)
@@ -57,34 +66,30 @@ class SegmentPanel(QWidget):
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(12)
+        self.bar.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop now; nothing of the case is changed (Esc)")
         self.cancel.clicked.connect(lambda: self.cancel_clicked.emit())
         self.stage = QLabel()
         self.stage.setWordWrap(True)
-        self.result = QLabel()
-        self.result.setWordWrap(True)
-        self.result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        grid = QGridLayout()
-        grid.setSpacing(4)
-        grid.addWidget(self.run, 0, 0)
-        grid.addWidget(self.device, 0, 1)
-        grid.addWidget(self.bar, 1, 0)
-        grid.addWidget(self.cancel, 1, 1)
-        grid.setColumnStretch(0, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 4, 4)
-        layout.setSpacing(3)
+        self.stage.setProperty(PASSING, True)
         self.models = ModelsPanel()
-        layout.addWidget(self.models)
-        layout.addLayout(grid)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        row.addWidget(self.models, 1)
+        # While a job runs, its bar stands where it was started: nothing below moves.
+        for widget in (self.run, self.device, self.bar, self.cancel):
+            row.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 2, 4, 4)
+        layout.setSpacing(3)
+        layout.addLayout(row)
+        layout.addWidget(self.models.about)
         layout.addWidget(self.stage)
         layout.addWidget(self.device_note)
-        layout.addWidget(self.result)
         self.uncertain = UncertainSlices()
         layout.addWidget(self.uncertain)
         self.set_device_note("")
-        self.set_result("", "")
         self.set_idle()
 
     @property
@@ -104,12 +109,8 @@ class SegmentPanel(QWidget):
 
     def set_busy(self, title: str) -> None:
         """Show that a job runs."""
-        self.run.setEnabled(False)
-        self.device.setEnabled(False)
-        self.models.setEnabled(False)
+        self._show_busy(True)
         self.cancel.setEnabled(True)
-        self.bar.setVisible(True)
-        self.cancel.setVisible(True)
         self.bar.setValue(0)
         self.stage.setText(title)
         self.stage.setVisible(True)
@@ -121,38 +122,39 @@ class SegmentPanel(QWidget):
 
     def set_idle(self, text: str = "") -> None:
         """Show that no job runs, with an optional closing sentence."""
-        self.run.setEnabled(True)
-        self.device.setEnabled(True)
-        self.models.setEnabled(True)
-        self.cancel.setVisible(False)
-        self.bar.setVisible(False)
+        self._show_busy(False)
         self.stage.setText(text)
         self.stage.setVisible(bool(text))
+
+    def _show_busy(self, busy: bool) -> None:
+        for widget in (self.run, self.device, self.models):
+            widget.setEnabled(not busy)
+        for widget in (self.run, self.device):
+            widget.setVisible(not busy)
+        for widget in (self.bar, self.cancel):
+            widget.setVisible(busy)
 
     def set_case(self, case: Case | None) -> None:
         """Show what the AI said about a case, and offer the slices at which it was unsure."""
         self.uncertain.set_case(case)
         if case is None or case.ai is None:
-            self.set_result("", "")
+            self.told.emit("", "")
             return
         about = case.ai.provenance
         flags = about.get("flags", [])
-        text = (
-            f"{about.get('backend', 'AI')}: {about.get('seconds', 0):.0f} s on "
-            f"{about.get('device', 'unknown device')}"
-        )
-        weights = f"Weights (SHA-256): {about.get('weights_sha256')}"
         remarks = _remarks(flags)
-        if remarks:
-            number = "1 remark" if len(remarks) == 1 else f"{len(remarks)} remarks"
-            text += f"\n{number}: {shorten(remarks[0], _REMARK, placeholder=' …')}"
-        self.set_result(text, "\n".join([*(f["text"] for f in flags), weights]))
-
-    def set_result(self, text: str, details: str) -> None:
-        """Show what the AI delivered; the details go into the tooltip."""
-        self.result.setText(text)
-        self.result.setToolTip(details)
-        self.result.setVisible(bool(text))
+        first = shorten(remarks[0], _REMARK, placeholder=" …") if remarks else ""
+        if len(remarks) > 1:
+            first = f"{len(remarks)} remarks: {first}"
+        backend = str(about.get("backend", "AI"))
+        done = f"{about.get('seconds', 0):.0f} s on {about.get('device', 'unknown device')}"
+        said = [shorten(backend, _BACKEND, placeholder=" …"), first, done]
+        details = [
+            f"{backend}: {done}",
+            *(f["text"] for f in flags),
+            f"Weights (SHA-256): {about.get('weights_sha256')}",
+        ]
+        self.told.emit(_BETWEEN.join(s for s in said if s), "\n".join(details))
 
 
 def _remarks(flags: Sequence[Mapping[str, str]]) -> list[str]:
@@ -163,5 +165,5 @@ def _remarks(flags: Sequence[Mapping[str, str]]) -> list[str]:
     """
     cut = [f["text"] for f in flags if f["kind"] == _CUT]
     rest = [f["text"] for f in flags if f["kind"] != _CUT]
-    together = [f"{len(cut)} muscles continue beyond the scan"] if len(cut) > 1 else cut
+    together = [f"{len(cut)} muscles cut by the scan"] if len(cut) > 1 else cut
     return [*rest, *together]

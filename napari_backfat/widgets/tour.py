@@ -126,6 +126,7 @@ class Tour(QObject):
         self._wait.stop()
         self._clear_frames()
         self.index = None
+        self._review.page.let_go()
         if self.card is not None and isalive(self.card):  # type: ignore[no-untyped-call]
             _take_away(self.card)
         self.card = None
@@ -233,8 +234,8 @@ def bring_into_sight(widget: QWidget) -> None:
     """Raise the dock of a widget, open its group, and scroll to it."""
     parent = widget.parentWidget()
     while parent is not None:
-        if isinstance(parent, Fold) and widget is not parent.title:
-            parent.open()
+        if isinstance(parent, Fold) and parent.panel.isAncestorOf(widget):
+            parent.open(lasting=parent.is_remembered)
         if isinstance(parent, QScrollArea):
             parent.ensureWidgetVisible(widget)
         if isinstance(parent, QDockWidget) and not can_be_seen(widget):

@@ -211,8 +211,8 @@ def _steps() -> tuple[Step, ...]:
         ),
         Step(
             "Let the AI outline the muscles",
-            "Press <b>Segment muscles with AI</b> (Ctrl+R). It runs on this computer, on two "
-            "free processor cores for 10 to 30 seconds. What it doubts stands below the button.",
+            "Press <b>Segment muscles</b> (Ctrl+R). It runs on this computer, on two free "
+            "processor cores for 10 to 30 seconds. What it remarks stands above the button.",
             lambda r: [r.segment_panel.run],
             _segmented, page=0, action="Run the AI", do=lambda r: r.run_ai(),
             can_do=lambda r: _case(r) is not None and not r.jobs.busy and not _segmented(r, None),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PLANES = {"axial": (0, 1, 2), "coronal": (1, 0, 2), "sagittal": (2, 0, 1)}
 IMAGE_KEYS = ("F5", "F6", "F7")
 FUSED_KEY = "F8"
+_PER_ROW, _GAP_PX = 4, 6
 _KEYS = {"axial": "A", "coronal": "C", "sagittal": "S"}
 _LOOKS = {
     "tissue": ("Tissue", "Muscles as outlines over lean and fat"),
@@ -84,7 +85,7 @@ class ViewPanel(QWidget):
         self.images = QButtonGroup(self)
         self.image_buttons: dict[str, QToolButton] = {}
         column.addLayout(self._grid)
-        column.addLayout(self._mask_row())
+        self._add_masks()
         column.addLayout(self._contrast_row())
         column.addWidget(self.compare)
 
@@ -105,23 +106,22 @@ class ViewPanel(QWidget):
         self.linked.clicked.connect(lambda _=False: self.linked_clicked.emit())
         self._grid.addWidget(self.linked, 0, 3)
 
-    def _mask_row(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(3)
+    def _add_masks(self) -> None:
+        """Put the buttons of the masks at the right of planes and images, a gap between."""
+        self._grid.setColumnMinimumWidth(_PER_ROW, _GAP_PX)
         self.masks = check_button("Masks", "Show or hide muscles and tissue (H; hold it to peek)")
         self.masks.setChecked(True)
         self.masks.toggled.connect(self.masks_toggled)
-        row.addWidget(self.masks)
+        self._grid.addWidget(self.masks, 0, _PER_ROW + 1)
         self.looks = QButtonGroup(self)
         self.look_buttons: dict[str, QToolButton] = {}
-        for look, (name, tip) in _LOOKS.items():
+        for place, (look, (name, tip)) in enumerate(_LOOKS.items(), start=1):
             button = check_button(name, f"{tip} (next look: Shift+H)")
             button.clicked.connect(lambda _=False, n=look: self.look_chosen.emit(n))
             self.looks.addButton(button)
-            row.addWidget(button)
+            self._grid.addWidget(button, place // 2, _PER_ROW + 1 + place % 2)
             self.look_buttons[look] = button
         self.look_buttons["tissue"].setChecked(True)
-        return row
 
     def _contrast_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
@@ -170,7 +170,7 @@ class ViewPanel(QWidget):
             button = check_button(name.capitalize(), tip)
             button.clicked.connect(lambda _=False, n=name: self.image_chosen.emit(n))
             self.images.addButton(button)
-            self._grid.addWidget(button, 1 + column // 4, column % 4)
+            self._grid.addWidget(button, 1 + column // _PER_ROW, column % _PER_ROW)
             self.image_buttons[name] = button
         self.set_image(names[0] if names else "")
 

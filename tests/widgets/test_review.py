@@ -80,8 +80,9 @@ def test_ai_fills_table_and_undo_takes_it_back(
     volume = bench.shown("Erector spinae R", "Volume")
     assert bench.shown("Erector spinae R", "Volume", "AI") == volume
     assert bench.shown("Erector spinae R", "Volume", "Δ") == "0"
-    assert "threshold 1" in bench.review.segment_panel.result.text()
-    assert "A remark." in bench.review.segment_panel.result.text()
+    said = bench.review.page.groups["AI"].title.text()
+    assert "threshold 1" in said
+    assert "A remark." in said
     assert bench.counts_are_right()
     bench.review.tools.undo()
     assert np.array_equal(bench.case.masks.muscle, before)

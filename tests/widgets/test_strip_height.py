@@ -108,8 +108,9 @@ def test_a_low_window_shows_what_matters_most(make_napari_viewer: Any, tmp_path:
     assert controls.isVisible()
     controls.hide()
     window.resize(1600, 1000)
-    wait_for(lambda: case.is_open)
     wait_for(lambda: area.verticalScrollBar().maximum() == 0)
+    window.resize(1600, 1250)  # there is room for all
+    wait_for(lambda: case.is_open)
     review.close_review()
     for topic in ("folded", "view"):
         QSettings("napari-backfat", topic).clear()

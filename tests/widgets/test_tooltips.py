@@ -183,5 +183,5 @@ def test_the_walk_notices_what_is_missing(bench: Bench) -> None:
     panel.help.setToolTip("")
     panel.edit.slab.setToolTip("Thickness")
     panel.edit.slab.setSuffix("")
-    assert missing_tips([panel]) == ["BrushPanel: QPushButton '?' in BrushPanel"]
+    assert missing_tips([panel.history]) == ["QWidget: QPushButton '?' in QWidget"]
     assert len(missing_units([panel])) == 1

@@ -61,7 +61,7 @@ def test_the_key_and_the_button_walk_through_the_doubtful_slices(bench: Bench) -
     assert shown(bench) == 4
     bench.key(Qt.Key.Key_W)
     assert shown(bench) == 2  # round again
-    assert "2 remarks: Check every slice." in bench.review.segment_panel.result.text()
+    assert "2 remarks: Check every slice." in bench.review.page.groups["AI"].title.text()
 
 
 def test_the_doubts_are_saved_and_opened_with_the_case(bench: Bench, tmp_path: object) -> None:
@@ -83,14 +83,15 @@ def test_cut_muscles_do_not_hide_a_remark_that_matters(bench: Bench) -> None:
     ]
     panel = bench.review.segment_panel
     for flags, said in (
-        ([*cut, {"kind": "x", "text": "Check L5."}], "2 remarks: Check L5."),
-        (cut, "1 remark: 8 muscles continue beyond the scan"),
-        (cut[:1], f"1 remark: {MUSCLES[0].display_name} continues."),
+        ([*cut, {"kind": "x", "text": "Check L5."}], "· 2 remarks: Check L5. ·"),
+        (cut, "· 8 muscles cut by the scan ·"),
+        (cut[:1], f"· {MUSCLES[0].display_name} continues. ·"),
     ):
         ai.provenance["flags"] = flags
         panel.set_case(bench.case)
-        assert panel.result.text().endswith(said)
-        assert all(flag["text"] in panel.result.toolTip() for flag in flags)
+        title = bench.review.page.groups["AI"].title
+        assert said in title.text()
+        assert all(flag["text"] in title.toolTip() for flag in flags)
 
 
 def test_a_backend_that_knows_no_doubt_offers_nothing(bench: Bench) -> None:
