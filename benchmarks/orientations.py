@@ -7,9 +7,10 @@ of the patient, and brings every answer back to the first grid. It prints the ta
 
 The 48 are permutations and flips of one file: all of them must reach the network as equal arrays,
 and for those that are run (``--some 48`` runs all) the masks must be equal to the last voxel.
-A turned scan is another acquisition of the same body: the phantom is drawn anew on the turned
-grid; the real case is interpolated once more, and how much of its agreement that interpolation
-alone costs is stated beside it (the first answer taken to the turned grid and back).
+A turned scan is another acquisition of the same body: the phantom is cut anew from a rigid body
+(`benchmarks.rigid_phantom`); the real case is interpolated once more, and how much of its
+agreement that interpolation alone costs is stated beside it (the first answer taken to the turned
+grid and back).
 """
 
 from __future__ import annotations
@@ -24,15 +25,13 @@ from rich.console import Console
 from scipy.spatial.transform import Rotation
 
 from benchmarks.real_case import open_case
+from benchmarks.rigid_phantom import RigidPhantom
 from napari_backfat.model.anatomy import MUSCLES
 from napari_backfat.model.geometry import FileGrid, Geometry
-from napari_backfat.model.volume import Contrast, Scan, Source, Volume
+from napari_backfat.model.volume import Scan, Source, Volume
 from napari_backfat.segment.reformat import labels_back, resample
 from napari_backfat.segment.torch_backend import TorchBackend
 from napari_backfat.train.evaluate import run
-from napari_backfat.train.phantom_anatomy import make_anatomy
-from napari_backfat.train.phantom_params import draw_params
-from napari_backfat.train.phantom_signal import make_images
 from napari_backfat.train.sources import scan_of
 from tests.shared_data import real_dixon_case
 
@@ -128,14 +127,6 @@ def _back(muscle: NDArray[np.uint8], source: Geometry, target: Geometry) -> NDAr
     return labels_back(muscle, nothing, source, target)[0]
 
 
-def phantom_scan(grid: FileGrid, seed: int = 40001) -> Scan:
-    """Image a phantom person's water and fat on any grid, without noise of its own."""
-    params = draw_params(np.random.default_rng([seed, 7]))
-    person = make_anatomy(params, grid.geometry, (2, 1))
-    rng = np.random.default_rng([seed, 8])
-    return scan_of(make_images(person, (Contrast.WATER, Contrast.FAT), rng), grid, "phantom")
-
-
 def real_scan_on(scan: Scan, grid: FileGrid) -> Scan:
     """Interpolate a scan linearly on another grid."""
     images = {}
@@ -225,7 +216,9 @@ def main(arguments: list[str], console: Console | None = None) -> int:
         affine[:3, 3] = (shape[0] / 2 * spacing[0], 0.6 * shape[1] * spacing[1], 45.0)
         grid = FileGrid.from_affine(shape, affine)
         name = f"phantom, {spacing[2]:g} mm slices"
-        fine &= measure(console, name, phantom_scan(grid), phantom_scan, tried)
+        grids = [grid.geometry, *(turned(grid.geometry, a, TURN_DEG).geometry for a in range(3))]
+        body = RigidPhantom(40001, grids)
+        fine &= measure(console, name, body.scan(grid), body.scan, tried)
     case = real_dixon_case()
     if not case.absent and not options.no_real:
         session = open_case(case)
