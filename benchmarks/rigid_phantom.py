@@ -9,7 +9,7 @@ else is cut from that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
@@ -68,7 +68,7 @@ class RigidPhantom:
         parts = max(1, round(grid.spacing_mm[0] / _SPACING_MM[0]))
         offsets = (np.arange(parts) + 0.5) / parts - 0.5
         water, fat = (
-            np.mean([self._sample(a, grid, o, order=1) for o in offsets], axis=0, dtype=np.float32)
+            np.stack([self._sample(a, grid, o, order=1) for o in offsets]).mean(axis=0)
             for a in (self._body.water, self._body.fat)
         )
         total = water + fat
@@ -78,8 +78,8 @@ class RigidPhantom:
         return Anatomy(grid, labels, self.muscles(grid), water, fat, fraction, levels)
 
     def _sample(
-        self, values: NDArray[np.generic], grid: Geometry, offset: float, order: int
-    ) -> NDArray[np.generic]:
+        self, values: NDArray[Any], grid: Geometry, offset: float, order: int
+    ) -> NDArray[Any]:
         """Sample an array of the body on the planes of a grid, `offset` slices further down."""
         to_body = np.linalg.inv(self._grid.affine) @ grid.affine
         matrix = to_body[:3, :3]
