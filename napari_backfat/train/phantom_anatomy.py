@@ -91,6 +91,9 @@ def make_anatomy(
     grid : Geometry
         Working grid (Z head to foot, Y front to back, X right to left), possibly oblique by up
         to about 20 degrees; larger tilts cut muscles along the plane instead of across the spine.
+        Each plane is painted at the one level at which it crosses the spinal canal, so the planes
+        of a tilted grid do not show the person of the upright grid: cut tilted planes from thin
+        upright ones where that matters.
     oversample : tuple of int, optional
         Samples per voxel (through the plane, along each in-plane axis). Chosen so that samples
         are about 2 mm and 0.8 mm apart when left out. (1, 1) is fastest: no partial volume.
@@ -98,7 +101,7 @@ def make_anatomy(
     Returns
     -------
     Anatomy
-        The same person on any grid; only the calibration of muscle fat sees the grid.
+        The same person on any upright grid; only the calibration of muscle fat sees the grid.
     """
     deep, fine = oversample or _default_oversample(grid)
     noise = Noise(params.seed)
