@@ -32,7 +32,7 @@ def _state(show: Callable[[Hands], None]) -> Callable[[Hands], None]:
 @_state
 def _review(hands: Hands) -> None:
     hands.review.tools.choose_tool("pan_zoom")
-    hands.bring(hands.review.live, hands.review.case_panel.open_scan)
+    hands.bring(hands.review.live, hands.review.case_panel.save)
 
 
 @_state
@@ -61,7 +61,7 @@ def _fat_method(hands: Hands) -> None:
 
 @_state
 def _plots(hands: Hands) -> None:
-    hands.bring(hands.review.case_panel.open_scan, hands.review.plots)
+    hands.bring(hands.review.case_panel.save, hands.review.plots)
 
 
 # Only the docks that differ from the first picture: the canvas is the largest part of a file.
@@ -71,6 +71,7 @@ CROPPED = {"correct", "person", "fat-method"}
 def every_panel(hands: Hands) -> list[str]:
     """Take all pictures; returns their names below docs/images/panels, in order."""
     names: list[str] = []
+    hands.review.page.let_go()
     for theme in THEMES:
         hands.viewer.theme = theme
         settle(1.0)
@@ -83,7 +84,7 @@ def every_panel(hands: Hands) -> list[str]:
                 crop = (hands.review,) if state in CROPPED else ()
                 names.append(_take(f"{state}-{tail}", hands.window, crop))
             if "Shift-V" in hands.review.tools.keys.texts:
-                hands.bring(hands.review.live, hands.review.case_panel.open_scan)
+                hands.bring(hands.review.live, hands.review.case_panel.save)
                 hands.key(Qt.Key.Key_V, Qt.KeyboardModifier.ShiftModifier)
                 settle(1.5)
                 names.append(_take(f"linked-{tail}", hands.window, ()))

@@ -151,6 +151,7 @@ def compare(hands: Hands) -> None:
     hands.key(Qt.Key.Key_D, _SHIFT)
     settle(1.0)
     shot(hands, "differences", hands.picture, hands.review.tabs, marks=(hands.review.view_panel,))
+    hands.review.page.let_go()
     hands.key(Qt.Key.Key_D, _SHIFT)
 
 
@@ -240,6 +241,7 @@ def export(hands: Hands, folder: Path) -> None:
         dialog.close()
         dialog.deleteLater()
     hands.answers.export_request = ExportRequest(("nifti",), str(folder / "export"), Options())
+    hands.bring(hands.review.case_panel.export)
     hands.click_button(hands.review.case_panel.export)
     hands.jobs_done()
     assert list((folder / "export").iterdir())
@@ -272,6 +274,7 @@ def worklist(hands: Hands, folder: Path) -> None:
     add_cases(made, find_cases(folder / "scans")[0])
     claim_next(made, "bert")
     review = hands.review
+    hands.bring(review.case_panel.worklist)
     hands.click_button(review.case_panel.worklist)
     panel = review.worklist
     assert panel is not None
