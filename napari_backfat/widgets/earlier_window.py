@@ -32,7 +32,7 @@ _HEADS = (
     ("Earlier", "Value in the earlier scan"),
     ("Later", "Value in the scan that is open"),
     ("Change", "Later minus earlier"),
-    ("Change (%)", "Change in per cent of the earlier value"),
+    ("Change (% of earlier)", "Change in per cent of the earlier value"),
     ("Smallest detectable", "A smaller change cannot be told from measurement error"),
     ("Judgement", "Whether the change is larger than the smallest detectable one"),
 )
@@ -80,7 +80,9 @@ class EarlierWindow(ResultWindow):
         set_heads(self.table, _HEADS)
         self.summary, self.source = QLabel(), QLabel()
         notes = QLabel(" ".join(found.comparison.notes))
-        folder = QLabel(f"Earlier scan: {found.folder}")
+        # A case is known by its folder and the one around it; the rest of the path is for the tip.
+        folder = QLabel(f"Earlier scan: {' / '.join(found.folder.parts[-2:])}")
+        folder.setToolTip(str(found.folder))
         for label in (self.summary, self.source, notes, folder):
             label.setWordWrap(True)
             label.setTextFormat(Qt.TextFormat.PlainText)

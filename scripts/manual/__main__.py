@@ -38,7 +38,7 @@ def _run(wanted: tuple[str, ...], folder: Path) -> None:
     import napari
 
     from napari_backfat.widgets.opening import open_review_in
-    from scripts.manual import panels, screens, tasks
+    from scripts.manual import earlier, panels, screens, tasks
     from scripts.manual.window import Hands
 
     viewer = napari.Viewer(title="napari-backfat", show=True)
@@ -56,6 +56,7 @@ def _run(wanted: tuple[str, ...], folder: Path) -> None:
             tasks.export(hands, folder)
         if "panels" in wanted:
             panels.every_panel(hands)
+            earlier.earlier_scan(hands, folder / "earlier", panels.THEMES)
         hands.viewer.theme = "dark"
         hands.resize(1280, 800)
         tasks.worklist(hands, folder)

@@ -19,6 +19,7 @@ _TITLES = {
     "estimate-notes": "Estimate: notes",
     "explanation": "Where a number comes from",
     "fat-compare": "Fat methods side by side",
+    "earlier": "Changes since an earlier scan",
     "keys": "Keys and mouse",
     "export": "Export",
     "report": "Report",
