@@ -15,13 +15,13 @@ from napari_backfat.model.anatomy import MUSCLES, MuscleGroup
 from napari_backfat.review.saved_tables import full_save_job
 from napari_backfat.review.session import ReviewSession, run_to_end
 from scripts.manual.pictures import take
-from scripts.manual.window import Hands
 from tests.widgets.conftest import settle, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_backfat.widgets.earlier_window import EarlierWindow
+    from scripts.manual.window import Hands
 
 _LESS = {  # share of the fat signal that was water two years before
     MuscleGroup.MULTIFIDUS: 0.2,
