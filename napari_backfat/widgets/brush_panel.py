@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -21,7 +22,13 @@ from qtpy.QtWidgets import (
 from napari_backfat.model.anatomy import MUSCLES, Muscle, TissueCode
 from napari_backfat.model.colors import muscle_rgb, tissue_rgba
 from napari_backfat.model.protection import Protection
-from napari_backfat.widgets.buttons import STYLE, TITLE_BUTTON, check_button, lock_button
+from napari_backfat.widgets.buttons import (
+    STYLE,
+    TITLE_BUTTON,
+    ElidedButton,
+    check_button,
+    lock_button,
+)
 from napari_backfat.widgets.edit_panel import EditPanel
 from napari_backfat.widgets.fold import PASSING
 from napari_backfat.widgets.key_slider import KeySlider
@@ -30,7 +37,6 @@ _TISSUES = (
     (TissueCode.FAT_BY_HAND, "Fat", "F", "Paint fat by hand; no threshold change touches it"),
     (TissueCode.LEAN_BY_HAND, "Lean", "D", "Paint lean muscle by hand"),
 )
-_HISTORY_PX = 150
 _SIDE_PX, _GAP_PX = 33, 2
 _SHORT = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 
@@ -116,6 +122,7 @@ class BrushPanel(QWidget):
         self.message.setProperty(PASSING, True)
         self.message.setObjectName("brush_message")
         layout.addWidget(self.message)
+        self.set_history(None, None)
 
     # ------------------------------------------------------------------ building
 
@@ -206,12 +213,13 @@ class BrushPanel(QWidget):
         row = QHBoxLayout(holder)
         row.setContentsMargins(0, 1, 0, 1)
         row.setSpacing(4)
-        self.undo = QPushButton("Undo")
-        self.redo = QPushButton("Redo")
+        self.undo = ElidedButton("Undo")
+        self.redo = ElidedButton("Redo")
         self.undo.clicked.connect(lambda: self.undo_clicked.emit())
         self.redo.clicked.connect(lambda: self.redo_clicked.emit())
         for button in (self.undo, self.redo):
-            button.setMinimumWidth(_HISTORY_PX)  # long names of steps must not widen the dock
+            # The layouts ask the policy whether the width may go below the words' own.
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             row.addWidget(button, 1)
         self.help = QPushButton("?")
         self.help.setFixedWidth(26)
@@ -219,6 +227,7 @@ class BrushPanel(QWidget):
         self.help.clicked.connect(lambda: self.help_clicked.emit())
         row.addWidget(self.help)
         holder.setStyleSheet(TITLE_BUTTON)
+        holder.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         return holder
 
     # ------------------------------------------------------------------ protect list

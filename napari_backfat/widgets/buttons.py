@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
-from qtpy.QtWidgets import QToolButton
+from qtpy.QtGui import QColor, QIcon, QPainter, QPaintEvent, QPen, QPixmap
+from qtpy.QtWidgets import QPushButton, QStyle, QStyleOptionButton, QStylePainter, QToolButton
 
 STYLE = (
     # As wide a border on all: a row keeps its height when one of its buttons is chosen.
@@ -18,8 +18,31 @@ _LOCK = (
     " QToolButton:checked { border: 1px solid #BD8000; }"
 )
 _EDGES_PX = 8  # on both sides together
+_ELIDED_PX = 80
 TITLE_BUTTON = "QPushButton { padding: 1px 6px; }"
 """Style of buttons beside the title of a group: no higher than a line needs."""
+
+
+class ElidedButton(QPushButton):
+    """A button whose words end in three dots where they do not fit; its tooltip has them whole."""
+
+    def sizeHint(self) -> QSize:
+        """Return room for a word: longer ones must neither widen the dock nor move others."""
+        return QSize(_ELIDED_PX, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the same."""
+        return self.sizeHint()
+
+    def paintEvent(self, _: QPaintEvent | None) -> None:
+        """Draw it as the style does, with what fits of the words."""
+        painter, option = QStylePainter(self), QStyleOptionButton()
+        self.initStyleOption(option)
+        room = self.width() - _EDGES_PX
+        mode = Qt.TextElideMode.ElideRight
+        option.text = self.fontMetrics().elidedText(self.text(), mode, room)
+        painter.drawControl(QStyle.ControlElement.CE_PushButton, option)
+        painter.end()
 
 
 class TightButton(QToolButton):

@@ -41,7 +41,8 @@ class Fold(QFrame):
     foldable : bool
         Whether a click on the title folds it.
     beside : QWidget, optional
-        Controls at the right of the title, which stay while the panel is folded.
+        Controls at the right of the title, which stay while the panel is folded. Ones that expand
+        get all the room beside the title's word.
 
     Signals
     -------
@@ -75,7 +76,9 @@ class Fold(QFrame):
         row.setSpacing(4)
         row.addWidget(self.title, 1)
         if beside is not None:
-            row.addWidget(beside)
+            greedy = beside.sizePolicy().horizontalPolicy() == QSizePolicy.Policy.Expanding
+            row.setStretch(0, int(not greedy))
+            row.addWidget(beside, int(greedy))
         self._column = column = QVBoxLayout(self)
         column.setContentsMargins(2, 1, 2, 1)
         column.setSpacing(0)

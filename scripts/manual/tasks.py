@@ -74,7 +74,7 @@ def open_and_segment(hands: Hands) -> None:
     wait_for(lambda: hands.case.levels is not None)
     hands.click_button(card.end)
     review.tabs.setCurrentIndex(0)
-    shot(hands, "ai", hands.picture, review.tabs, marks=(review.segment_panel,))
+    shot(hands, "ai", hands.picture, review.tabs, marks=(review.page.groups["AI"],))
 
 
 def look(hands: Hands) -> None:

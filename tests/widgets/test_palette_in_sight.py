@@ -106,6 +106,12 @@ def test_all_tools_are_in_sight_after_the_ai(bench: Bench, theme: str) -> None:
         assert hidden(bench, message=True) == [], spec.name
         assert cut_words(bench) == [], spec.name
     wide = bench.review.width()
+    panel = bench.review.brush_panel
+    widths = panel.undo.width(), panel.redo.width()
+    panel.set_history("muscle map from file, with a name longer than the dock is wide", None)
+    settle(0.05)
+    assert (panel.undo.width(), panel.redo.width()) == widths
+    assert bench.review.width() == wide
     title = bench.review.page.groups["AI"].title
     assert title.text().startswith("AI   network 1.2 · The outline of the quadratus")
     assert REMARK in title.toolTip()
