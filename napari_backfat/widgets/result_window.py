@@ -41,7 +41,7 @@ class ResultWindow(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._case: Case | None = None
         self._again = ""
-        self.outdated = QLabel()
+        self.outdated = QLabel(self)
         self.outdated.setWordWrap(True)
         self.outdated.setVisible(False)
         font = self.outdated.font()

@@ -24,7 +24,10 @@ from qtpy.QtWidgets import (
 
 from napari_backfat.widgets.agreement_window import AgreementWindow
 from napari_backfat.widgets.export_dialog import ExportDialog, ReportDialog
+from napari_backfat.widgets.findings_window import FindingsWindow
 from napari_backfat.widgets.measurement_panel import MeasurementPanel
+from napari_backfat.widgets.reliability_window import ReliabilityWindow
+from napari_backfat.worklist.readings import ReaderStudy
 from tests.widgets.conftest import Bench, settle
 
 if TYPE_CHECKING:
@@ -39,7 +42,9 @@ NOT_MEASURED = {
     "", "AI", "now", "Δ", "corr.",
     "Method", "Muscle", "Side", "Level", "Levels", "Disc", "Slice", "Slices",
     "Part", "Remark", "Fat from", "Odds", "What if", "Case", "State", "Readers", "Note",
-    "Asymmetry", "Asymmetry (%)",
+    "Asymmetry", "Asymmetry (%)", "What", "What was found",
+    "Measure", "Cases", "ICC", "95 % interval", "In words",  # no unit, or the measure's beside it
+    "Limits of agreement",
 }  # fmt: skip
 _CONTROLS = (QAbstractButton, QAbstractSpinBox, QAbstractSlider, QComboBox, QLineEdit)
 
@@ -141,6 +146,8 @@ def parts(bench: Bench) -> Iterator[list[QWidget]]:
     estimate = review.risk.show()
     windows: list[QWidget] = [
         AgreementWindow([], review),
+        FindingsWindow([], review),
+        ReliabilityWindow(ReaderStudy(("anna", "bert"), {}, [], []), review),
         ExportDialog(review, from_dicom=True),
         ReportDialog(review),
     ]
