@@ -224,7 +224,7 @@ class CaseDesk(QObject):
     def _open_without(self, found: Recovery, loaded: Loaded, why: str) -> None:
         try:
             aside = put_aside(found)
-            kept = f"It is kept in {aside}." if why else ""
+            kept = f"{'It' if why else 'The unsaved work'} is kept in {aside}."
         except BackfatError as error:
             kept = str(error)
         self.session.accept_loaded(loaded)

@@ -58,6 +58,7 @@ def test_declined_work_is_kept_aside(bench: Bench) -> None:
     aside = list(autosave.recovery_root().glob("*-declined-*"))
     assert len(aside) == 1
     assert (aside[0] / "muscles.nii.gz").is_file()
+    assert f"The unsaved work is kept in {aside[0]}" in bench.review.message.text()
 
 
 def test_closing_the_window_keeps_unsaved_work(bench: Bench) -> None:
