@@ -18,7 +18,7 @@ ConfigOption = Annotated[Path, typer.Option(help="TOML file with every setting o
 RunOption = Annotated[Path, typer.Option("--run", help="Folder for pool, checkpoints and curves.")]
 DeviceOption = Annotated[str, typer.Option(help="torch device, for example cpu or cuda.")]
 ThreadsOption = Annotated[int, typer.Option(help="torch threads; 0 leaves torch's own choice.")]
-NAME = "backfat-net 1.2"
+NAME = "backfat-net 1.3"
 
 
 @app.command()
@@ -31,7 +31,7 @@ def pool(config: ConfigOption = DEFAULT_CONFIG, run: RunOption = Path("runs")) -
 
 @app.command()
 def fit(
-    stage: Annotated[str, typer.Argument(help="coarse or fine")],
+    stage: Annotated[str, typer.Argument(help="coarse, fine or refine")],
     config: ConfigOption = DEFAULT_CONFIG,
     run: RunOption = Path("runs"),
     device: DeviceOption = "cpu",
@@ -140,9 +140,9 @@ def everything(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = 0,
 ) -> None:
-    """Do everything: pool, both networks, export, evaluation. Resumes where it was stopped."""
+    """Do everything: pool, networks, export, evaluation. Resumes where it was stopped."""
     pool(config, run)
-    for stage in ("coarse", "fine"):
+    for stage in load_config(config).stages:
         fit(stage, config, run, device, threads)
     export_weights(config, run, folder)
     evaluate(config, run, folder, device)

@@ -36,6 +36,8 @@ def evaluation_page(results: dict[str, Any]) -> str:
         "## A held-out label map (T11-L3 of one person), single slices with synthetic images",
         "Muscles with fewer than 40 pixels in a slice are left out.",
         _table(results["held_out"]),
+        "Area outlined in slices that do not hold the muscle, mm² a slice:",
+        _absent(results["held_out"]),
         "## Phantom persons with new seeds, imaged by the phantom's own signal model",
         _table(results["phantoms"]),
     ]
@@ -81,6 +83,21 @@ def _rows(groups: dict[str, Any]) -> Iterator[str]:
 
 def _number(value: float, form: str, unit: str = "") -> str:
     return "-" if math.isnan(value) else format(value, form) + unit
+
+
+def _absent(groups: dict[str, Any]) -> str:
+    """Show what was outlined where nothing is, for the muscles that some slices lack."""
+    lacking = {
+        name: found["absent_slices"]
+        for name, found in next(iter(groups.values())).items()
+        if found["absent_slices"]
+    }
+    head = " | ".join(f"{name} ({slices} slices)" for name, slices in lacking.items())
+    rows = [f"| input | {head} |", "| --- " * (len(lacking) + 1) + "|"]
+    for group, scores in groups.items():
+        areas = " | ".join(f"{scores[name]['absent_mm2']:.0f}" for name in lacking)
+        rows.append(f"| {group} | {areas} |")
+    return "\n".join(rows)
 
 
 def _seconds(groups: dict[str, Any]) -> str:

@@ -44,7 +44,13 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides the weights, beside the code."""
+    """Everything that decides the weights, beside the code.
+
+    What is exported as the fine network is the mean of the fine network's weights and those that
+    refining made of them, the refined ones counting `refined_share` (0..1): the mean of both ends
+    of a fine-tuning keeps what the start knew better (Wortsman et al., CVPR 2022,
+    doi 10.1109/CVPR52688.2022.00780).
+    """
 
     seed: int
     pool_lumbar: int
@@ -58,6 +64,29 @@ class TrainConfig:
     maps: tuple[str, ...] = field(default_factory=tuple)
     maps_held_out: tuple[str, ...] = field(default_factory=tuple)
     real_case: str = ""
+    pool_oblique: int = 0
+    pool_oblique_phantom: int = 0
+    pool_upper: int = 0
+    refine: StageConfig | None = None
+    refined_share: float = 1.0
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the trainings, in their order."""
+        return ("coarse", "fine") if self.refine is None else ("coarse", "fine", "refine")
+
+    def stage(self, name: str) -> StageConfig:
+        """Return the settings of one training.
+
+        Raises
+        ------
+        BackfatError
+            If the configuration has no such training.
+        """
+        if name not in self.stages:
+            raise BackfatError(f"The training configuration has no stage '{name}'.")
+        found: StageConfig = getattr(self, name)
+        return found
 
 
 def _stage(raw: dict[str, Any]) -> StageConfig:
@@ -80,7 +109,9 @@ def load_config(path: Path = DEFAULT_CONFIG) -> TrainConfig:
     unknown = set(raw) - {f.name for f in fields(TrainConfig)}
     if unknown:
         raise BackfatError(f"{path} has unknown settings: {', '.join(sorted(unknown))}.")
-    raw["fine"], raw["coarse"] = _stage(raw["fine"]), _stage(raw["coarse"])
+    for name in ("fine", "coarse", "refine"):
+        if name in raw:
+            raw[name] = _stage(raw[name])
     for key in ("maps", "maps_held_out"):
         raw[key] = tuple(raw.get(key, ()))
     if raw["held_out"] and not raw["maps_held_out"]:
@@ -88,12 +119,18 @@ def load_config(path: Path = DEFAULT_CONFIG) -> TrainConfig:
     both = set(raw["maps"]) & set(raw["maps_held_out"])
     if both:
         raise BackfatError(f"{path} trains on maps that it holds out: {', '.join(sorted(both))}.")
-    for stage in (raw["fine"], raw["coarse"]):
+    for stage in (raw[name] for name in ("fine", "coarse", "refine") if name in raw):
         if stage.real and not raw.get("real_case"):
             raise BackfatError(f"{path} wants real patches but names no real_case.")
         if stage.real >= stage.batch:
             raise BackfatError(f"{path} wants {stage.real} real patches in {stage.batch}.")
-    return TrainConfig(**raw)
+    config = TrainConfig(**raw)
+    special = (config.pool_oblique, config.pool_oblique_phantom, config.pool_upper)
+    if config.refine is not None and 0 in special:
+        raise BackfatError(f"{path} refines, but wants no oblique or upper slices in its pool.")
+    if not 0 <= config.refined_share <= 1:
+        raise BackfatError(f"{path}: refined_share is {config.refined_share}, not 0 to 1.")
+    return config
 
 
 def data_root() -> Path:

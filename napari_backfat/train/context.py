@@ -13,6 +13,7 @@ from napari_backfat.train.fields import smooth_noise
 from napari_backfat.train.organs import paint_organs
 from napari_backfat.train.spine import paint_spine
 from napari_backfat.train.tissues import TissueClass as T
+from napari_backfat.train.upper import paint_chest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +44,9 @@ class Layout:
     ql_lateral: float
 
 
-def build_slice(rng: np.random.Generator, placed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def build_slice(
+    rng: np.random.Generator, placed: NDArray[np.uint8], upper: bool = False
+) -> NDArray[np.uint8]:
     """Surround placed muscles with a plausible lower trunk.
 
     Parameters
@@ -52,6 +55,8 @@ def build_slice(rng: np.random.Generator, placed: NDArray[np.uint8]) -> NDArray[
         Source of randomness.
     placed : ndarray, shape (Y, X), uint8
         Muscle labels on the canvas.
+    upper : bool
+        With diaphragm, lungs and ribs, as at T11 to L1.
 
     Returns
     -------
@@ -64,6 +69,8 @@ def build_slice(rng: np.random.Generator, placed: NDArray[np.uint8]) -> NDArray[
     _paint_flank(rng, canvas, layout, core)
     if layout.level > 0.5 and rng.random() < layout.level - 0.3:
         _paint_pelvis(rng, canvas, layout)
+    if upper:
+        paint_chest(rng, canvas, layout)
     paint_spine(rng, canvas, layout)
     _paint_fascia(rng, canvas)
     _paint_outside(rng, canvas, core)

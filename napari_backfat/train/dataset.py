@@ -23,11 +23,21 @@ if TYPE_CHECKING:
     from napari_backfat.train.config import StageConfig
     from napari_backfat.train.corrected import Share
 
-STAGES = ("coarse", "fine")
+STAGES = ("coarse", "fine", "refine")
 _SHARES = {
     "coarse": {"lumbar": 0.50, "phantom": 0.20, "trunk": 0.12, "negative": 0.18},
     "fine": {"lumbar": 0.56, "phantom": 0.35, "trunk": 0.06, "negative": 0.03},
+    "refine": {
+        "lumbar": 0.29,
+        "oblique": 0.22,
+        "upper": 0.14,
+        "phantom": 0.17,
+        "oblique_phantom": 0.10,
+        "trunk": 0.05,
+        "negative": 0.03,
+    },
 }
+_LEVELLED = {"lumbar", "oblique"}  # kinds of which slices of the lower levels come more often
 
 
 def plan_for(stage: str, config: StageConfig) -> PatchPlan:
@@ -68,10 +78,11 @@ class StepBatches(Dataset["tuple[Tensor, Tensor, Tensor]"]):
         self._folder, self._stage, self._config, self._seed = folder, stage, config, seed
         self._plan = plan_for(stage, config)
         self._pools: dict[str, Pool] = {}
-        self._low_backs: NDArray[np.float64] = np.ones(1)
+        self._weights: dict[str, NDArray[np.float64]] = {}
         self._real: CorrectedBatches | None = None
         if config.real and spec is not None:
-            self._real = CorrectedBatches(real, spec, config.real, seed)
+            own = seed + STAGES.index(stage) - 1  # no draw of the fine network twice
+            self._real = CorrectedBatches(real, spec, config.real, own)
 
     def __len__(self) -> int:
         return self._config.steps
@@ -80,7 +91,10 @@ class StepBatches(Dataset["tuple[Tensor, Tensor, Tensor]"]):
         """Images (B, 2, Y, X), labels (B, Y, X), and which labels each patch knows (B, 9)."""
         if not self._pools:
             self._pools = {k: open_pool(self._folder, k) for k in _SHARES[self._stage]}
-            self._low_backs = _level_weights(self._pools["lumbar"])
+            if self._stage != "coarse":
+                self._weights = {
+                    k: _level_weights(self._pools[k]) for k in _LEVELLED & set(self._pools)
+                }
         rng = np.random.default_rng([self._seed, STAGES.index(self._stage), step])
         shares = _SHARES[self._stage]
         kinds = rng.choice(
@@ -101,8 +115,8 @@ class StepBatches(Dataset["tuple[Tensor, Tensor, Tensor]"]):
     def _draw(self, rng: np.random.Generator, kind: str) -> int:
         """Index of a slice of one kind; for the fine network, low lumbar slices more often."""
         n = len(self._pools[kind])
-        if kind == "lumbar" and self._stage == "fine":
-            return int(rng.choice(n, p=self._low_backs))
+        if kind in self._weights:
+            return int(rng.choice(n, p=self._weights[kind]))
         return int(rng.integers(n))
 
 

@@ -61,7 +61,8 @@ def evaluate_held_out(
     Returns
     -------
     dict
-        Input name -> muscle name -> score of all slices together.
+        Input name -> muscle name -> score of all slices together; "absent_mm2" is the mean area
+        outlined in the "absent_slices" that do not hold the muscle.
     """
     made = [
         make_chunk(root, config.maps_held_out, config.seed, "held_out", c) for c in range(chunks)
@@ -80,10 +81,14 @@ def evaluate_held_out(
         name = "+".join(c.value for c in contrasts)
         results[name] = {}
         for muscle in MUSCLES:
-            shown = (labels == muscle).sum(axis=(1, 2)) >= _LEAST_PIXELS
-            results[name][muscle.display_name] = score(
+            pixels = (labels == muscle).sum(axis=(1, 2))
+            shown, absent = pixels >= _LEAST_PIXELS, pixels == 0
+            found = score(
                 guess[shown] == muscle, labels[shown] == muscle, (5.0, 1.0, 1.0), fraction[shown]
             ).as_dict()
+            wrongly = (guess[absent] == muscle).sum() / max(1, absent.sum())  # pixels of 1 mm
+            found |= {"absent_slices": int(absent.sum()), "absent_mm2": round(float(wrongly), 1)}
+            results[name][muscle.display_name] = found
     return results
 
 

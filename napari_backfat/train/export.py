@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import save
 
 from napari_backfat.segment.weights import MANIFEST
-from napari_backfat.train.dataset import STAGES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,14 +21,14 @@ FILE = "backfat-net.safetensors"
 
 
 def export(config: TrainConfig, run: Path, folder: Path, name: str) -> str:
-    """Write the averaged weights of both stages as float16.
+    """Write the averaged weights of both networks as float16.
 
     Parameters
     ----------
     config : TrainConfig
         Configuration of the run.
     run : Path
-        Run folder with coarse.pt and fine.pt.
+        Run folder with coarse.pt, fine.pt and, where the fine network is refined, refine.pt.
     folder : Path
         Where the weights file and its manifest go.
     name : str
@@ -42,12 +41,16 @@ def export(config: TrainConfig, run: Path, folder: Path, name: str) -> str:
     """
     tensors: dict[str, torch.Tensor] = {}
     training: dict[str, Any] = {}
-    for stage in STAGES:
+    for stage in config.stages:
         saved = torch.load(run / f"{stage}.pt", map_location="cpu", weights_only=True)
-        for key, value in saved["average"].items():
-            tensors[f"{stage}.{key}"] = value.half().contiguous()
+        network = "coarse" if stage == "coarse" else "fine"
+        for inner, value in saved["average"].items():
+            key = f"{network}.{inner}"
+            if stage == "refine":
+                value = tensors[key].lerp(value, config.refined_share)
+            tensors[key] = value
         training[stage] = {"steps": saved["step"], "hours": round(saved["seconds"] / 3600, 3)}
-    data = save(tensors)
+    data = save({key: value.half().contiguous() for key, value in tensors.items()})
     digest = hashlib.sha256(data).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_bytes(data)
@@ -57,8 +60,8 @@ def export(config: TrainConfig, run: Path, folder: Path, name: str) -> str:
         "sha256": digest,
         "precision": "float16",
     }
-    for stage in STAGES:
-        own = getattr(config, stage)
+    for stage in ("coarse", "fine"):
+        own = config.stage(stage)
         manifest[stage] = {
             "architecture": "MONAI BasicUNet 2D between pixel unshuffle(2) and pixel shuffle(2)",
             "spacing_mm": own.spacing_mm,
@@ -85,11 +88,8 @@ def export(config: TrainConfig, run: Path, folder: Path, name: str) -> str:
 
 def _images(config: TrainConfig) -> str:
     """Say on which images was trained."""
-    stages = [stage for stage in STAGES if getattr(config, stage).real]
-    if not stages:
+    owns = {name: config.stage(name) for name in config.stages}
+    parts = [f"{s.real} of {s.batch} patches in {n}" for n, s in owns.items() if s.real]
+    if not parts:
         return "synthetic only"
-    parts = ", ".join(
-        f"{getattr(config, s).real} of {getattr(config, s).batch} patches of the {s} network"
-        for s in stages
-    )
-    return f"synthetic; {parts} are cut from slices of the real case {config.real_case}"
+    return f"synthetic; {', '.join(parts)} are cut from slices of the real case {config.real_case}"

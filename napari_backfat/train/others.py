@@ -11,6 +11,7 @@ from scipy import ndimage
 from napari_backfat.model.geometry import Geometry
 from napari_backfat.train.canvas import SHAPE, Canvas
 from napari_backfat.train.fields import displacement, smooth_noise
+from napari_backfat.train.oblique import oblique_slice
 from napari_backfat.train.sources import read_working
 from napari_backfat.train.tissues import TissueClass as T
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_PLANE_MM = 3.0  # between the axial planes that oblique ones are cut from
 _PHANTOM = {
     0: T.AIR, 1: T.SKIN, 2: T.SUBCUTANEOUS_FAT, 3: T.FASCIA, 4: T.OTHER_MUSCLE, 5: T.VISCERAL_FAT,
     6: T.CORTEX, 7: T.MARROW, 8: T.FASCIA, 9: T.DISC, 10: T.CSF, 11: T.NERVE, 12: T.DEEP_FAT,
@@ -28,8 +30,19 @@ _PHANTOM = {
 }  # fmt: skip
 
 
-def phantom_slices(rng: np.random.Generator, count: int) -> list[NDArray[np.uint8]]:
-    """Draw axial slices of one phantom person.
+def phantom_slices(
+    rng: np.random.Generator, count: int, oblique: bool = False
+) -> list[NDArray[np.uint8]]:
+    """Draw slices of one phantom person.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of randomness.
+    count : int
+        Number of slices.
+    oblique : bool
+        Each tilted in a way of its own; axial otherwise.
 
     Returns
     -------
@@ -45,13 +58,18 @@ def phantom_slices(rng: np.random.Generator, count: int) -> list[NDArray[np.uint
         table[source] = target
     table[MUSCLE_BASE + 1 : MUSCLE_BASE + 9] = np.arange(1, 9)
     span = 6.2 * params.level_height_mm
-    step = span / count
+    planes = round(span / _PLANE_MM) if oblique else count
+    step = span / planes
     affine = np.zeros((4, 4))
     affine[0, 2], affine[1, 1], affine[2, 0], affine[3, 3] = -1, -1, -step, 1
     top = 3.1 * params.level_height_mm - rng.uniform(0, step)
     affine[:3, 3] = (SHAPE[1] / 2, SHAPE[0] * rng.uniform(0.55, 0.65), top)
-    anatomy = make_anatomy(params, Geometry((count, *SHAPE), affine), oversample=(1, 1))
-    return [warp(rng, table[plane], 1.0, zoom=0.06) for plane in anatomy.labels]
+    anatomy = make_anatomy(params, Geometry((planes, *SHAPE), affine), oversample=(1, 1))
+    classes = table[anatomy.labels]
+    drawn = classes
+    if oblique:
+        drawn = np.stack([oblique_slice(rng, classes, (step, 1.0, 1.0)) for _ in range(count)])
+    return [warp(rng, plane, 1.0, zoom=0.06) for plane in drawn]
 
 
 def warp(

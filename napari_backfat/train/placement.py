@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from napari_backfat.train.canvas import SHAPE
 from napari_backfat.train.fields import displacement
+from napari_backfat.train.oblique import oblique_slice
 from napari_backfat.train.tissues import MIRROR, TissueClass
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from napari_backfat.train.sources import SliceStack
 
 
-def place_muscles(rng: np.random.Generator, stack: SliceStack) -> NDArray[np.uint8]:
+def place_muscles(
+    rng: np.random.Generator, stack: SliceStack, oblique: bool = False
+) -> NDArray[np.uint8]:
     """Draw one slice of a map, deform it strongly and put it on the canvas.
 
     Parameters
@@ -26,13 +29,18 @@ def place_muscles(rng: np.random.Generator, stack: SliceStack) -> NDArray[np.uin
         Source of randomness.
     stack : SliceStack
         Real anatomy.
+    oblique : bool
+        Cut obliquely through its slices (`oblique.fine_stack`).
 
     Returns
     -------
     ndarray, shape SHAPE, uint8
         Muscle labels (and other or unknown muscle) on the 1 mm canvas.
     """
-    labels = stack.labels[int(rng.integers(stack.labels.shape[0]))]
+    if oblique:
+        labels = oblique_slice(rng, stack.labels, stack.spacing_mm)
+    else:
+        labels = stack.labels[int(rng.integers(stack.labels.shape[0]))]
     if rng.random() < 0.5:
         labels = MIRROR[labels[:, ::-1]]
     back = (labels >= 1) & (labels <= 4)

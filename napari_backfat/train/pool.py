@@ -14,9 +14,11 @@ from napari_backfat.train.canvas import SHAPE
 from napari_backfat.train.context import build_slice
 from napari_backfat.train.fatness import fat_fraction
 from napari_backfat.train.fields import one_blas_thread
+from napari_backfat.train.oblique import fine_stack
 from napari_backfat.train.others import negative_slice, phantom_slices, trunk_slice, trunk_stack
 from napari_backfat.train.placement import place_muscles
 from napari_backfat.train.sources import load_muscle_map
+from napari_backfat.train.upper import thin_out, upper_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +26,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.train.config import TrainConfig
+    from napari_backfat.train.sources import SliceStack
 
 logger = logging.getLogger(__name__)
 
-KINDS = ("lumbar", "phantom", "trunk", "negative", "held_out", "held_out_phantom")
+# A kind's place decides its seed: new ones come last.
+KINDS = (
+    "lumbar",
+    "phantom",
+    "trunk",
+    "negative",
+    "held_out",
+    "held_out_phantom",
+    "oblique",
+    "oblique_phantom",
+    "upper",
+)
 _CHUNK = 20
 
 
@@ -60,6 +74,9 @@ def counts(config: TrainConfig) -> dict[str, int]:
         config.pool_negative,
         config.held_out,
         config.held_out // 2,
+        config.pool_oblique,
+        config.pool_oblique_phantom,
+        config.pool_upper,
     )
     return {k: -(-n // _CHUNK) * _CHUNK for k, n in zip(KINDS, wanted, strict=True)}
 
@@ -76,20 +93,33 @@ def make_chunk(
     """
     rng = np.random.default_rng([seed, KINDS.index(kind), chunk])
     if kind.endswith("phantom"):
-        slices = phantom_slices(rng, _CHUNK)
+        slices = phantom_slices(rng, _CHUNK, oblique=kind.startswith("oblique"))
     elif kind == "trunk":
         stack = trunk_stack(root)
         slices = [trunk_slice(rng, stack) for _ in range(_CHUNK)]
     elif kind == "negative":
         slices = [negative_slice(rng) for _ in range(_CHUNK)]
+    elif kind == "upper":
+        slices = _upper_slices(rng, upper_parts([load_muscle_map(root, name) for name in maps]))
     else:
-        stacks = [load_muscle_map(root, name) for name in maps]
+        oblique = kind == "oblique"
+        load = fine_stack if oblique else load_muscle_map
+        stacks = [load(root, name) for name in maps]
         slices = [
-            build_slice(rng, place_muscles(rng, stacks[int(rng.integers(len(stacks)))]))
+            build_slice(rng, place_muscles(rng, stacks[int(rng.integers(len(stacks)))], oblique))
             for _ in range(_CHUNK)
         ]
     fat_rng = np.random.default_rng([seed, KINDS.index(kind), chunk, 1])
     return np.stack(slices), np.stack([fat_fraction(fat_rng, s) for s in slices])
+
+
+def _upper_slices(rng: np.random.Generator, stacks: list[SliceStack]) -> list[NDArray[np.uint8]]:
+    """Draw slices of the levels where psoas and quadratus begin."""
+    slices = []
+    for _ in range(_CHUNK):
+        placed = place_muscles(rng, stacks[int(rng.integers(len(stacks)))])
+        slices.append(build_slice(rng, thin_out(rng, placed), upper=True))
+    return slices
 
 
 def build_pool(config: TrainConfig, root: Path, folder: Path) -> None:
@@ -107,6 +137,8 @@ def build_pool(config: TrainConfig, root: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     jobs = []
     for kind, n in counts(config).items():
+        if n == 0:
+            continue
         for name in ("classes", "fraction"):
             path = folder / f"{kind}_{name}.npy"
             if not path.exists():

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from napari_backfat.model.errors import BackfatError
 from napari_backfat.segment.network import N_LABELS, NetworkSpec, build_network
 from napari_backfat.segment.partial_loss import partial_loss
 from napari_backfat.train.config import data_root
@@ -87,8 +88,13 @@ class _State:
     seconds: float = 0.0
 
 
-def _load_state(config: StageConfig, path: Path, device: str) -> _State:
+def _load_state(config: StageConfig, path: Path, device: str, start: Path | None) -> _State:
     net = build_network(spec_for(config)).to(device)
+    if start is not None:
+        if not start.is_file():
+            raise BackfatError(f"There is no {start} to go on from; train that stage first.")
+        before = torch.load(start, map_location=device, weights_only=True)
+        net.load_state_dict(before["average"])
     optimiser = torch.optim.AdamW(net.parameters(), config.learning_rate, weight_decay=1e-4)
     average = {k: v.detach().clone() for k, v in net.state_dict().items()}
     state = _State(net, average, optimiser)
@@ -116,7 +122,7 @@ def train_stage(
     Parameters
     ----------
     stage : str
-        "coarse" or "fine".
+        "coarse", "fine", or "refine", which goes on from the fine network's averaged weights.
     config : TrainConfig
         Everything that decides the weights.
     folder : Path
@@ -136,9 +142,10 @@ def train_stage(
     torch.manual_seed(config.seed + STAGES.index(stage))
     if threads:
         torch.set_num_threads(threads)
-    own: StageConfig = getattr(config, stage)
+    own = config.stage(stage)
     checkpoint = folder / f"{stage}.pt"
-    state = _load_state(own, checkpoint, device)
+    start = folder / "fine.pt" if stage == "refine" else None
+    state = _load_state(own, checkpoint, device, start)
     spec = spec_for(own)
     real = real_split(data_root(), config.real_case, spec).train if own.real else ()
     data = StepBatches(folder / "pool", stage, own, config.seed, real, spec)
@@ -224,7 +231,7 @@ def held_out_dice(
     kinds: tuple[str, ...] = ("held_out", "held_out_phantom"),
 ) -> np.ndarray:
     """Dice per muscle (8,) over the held-out synthetic slices, pixels pooled over slices."""
-    own: StageConfig = getattr(config, stage)
+    own = config.stage(stage)
     net = build_network(spec_for(own)).to(device)
     net.load_state_dict(weights)
     net.eval()

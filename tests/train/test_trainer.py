@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING
 
 import nibabel as nib
@@ -101,6 +102,35 @@ def test_trained_weights_can_be_exported_and_loaded(run_folder: Path, tmp_path: 
     trained = torch.load(run_folder / "fine.pt", weights_only=True)["average"]
     for key, value in fine.state_dict().items():
         torch.testing.assert_close(value, trained[key], atol=2e-3, rtol=2e-3)
+
+
+def test_refining_goes_on_from_the_fine_network_and_takes_its_place(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    config = tiny()
+    config = dataclasses.replace(config, refine=dataclasses.replace(config.fine, steps=3))
+    clear(run_folder)
+    with pytest.raises(BackfatError, match=r"fine\.pt"):
+        train_stage("refine", config, run_folder)
+    for stage in config.stages:
+        train_stage(stage, config, run_folder)
+    fine, refined = (
+        torch.load(run_folder / f"{n}.pt", weights_only=True)["average"] for n in ("fine", "refine")
+    )
+    change = max(float((fine[k] - refined[k]).abs().max()) for k in fine)
+    assert 0 < change < 0.2  # of random starts, weights differ by more
+    for share in (1.0, 0.25):
+        export(dataclasses.replace(config, refined_share=share), run_folder, tmp_path, "tiny")
+        _, exported = load_networks(find_weights(tmp_path))
+        for key, value in exported.state_dict().items():
+            wanted = fine[key] + share * (refined[key] - fine[key])
+            torch.testing.assert_close(value, wanted, atol=2e-4, rtol=1e-3)
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["name"] == "tiny"
+    assert manifest["training"]["refine"]["steps"] == 3
+    assert "refine" not in manifest
+    with pytest.raises(BackfatError, match="no stage 'refine'"):
+        tiny().stage("refine")
 
 
 def write_real_case(root: Path) -> None:
