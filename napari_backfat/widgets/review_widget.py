@@ -238,7 +238,6 @@ class ReviewWidget(QWidget):
         self._on_saved_flag(case.saved)
         self._on_ai(case.ai)
         self.layers.show_body()
-        self._on_device(self.segment_panel.device.currentText())
 
     def _case_slots(self, case: Case) -> list[tuple[Any, Any]]:
         events = case.events
@@ -312,8 +311,9 @@ class ReviewWidget(QWidget):
         """Say what a choice will use; in a thread, because torch takes seconds to start."""
         if not choice or self.session.case is None:
             return
-        worker = create_worker(device_note, choice)
-        worker.returned.connect(self.segment_panel.set_device_note)
+        create_worker(
+            device_note, choice, _connect={"returned": self.segment_panel.set_device_note}
+        )
 
     # ------------------------------------------------------------------ edit
 

@@ -62,6 +62,7 @@ class SegmentPanel(QWidget):
         self.device.currentTextChanged.connect(self.device_chosen)
         self.device_note = QLabel()
         self.device_note.setWordWrap(True)
+        self.device_note.setProperty(PASSING, True)
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)

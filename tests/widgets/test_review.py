@@ -421,3 +421,13 @@ def test_two_questions_about_one_scan_keep_both_answers(window: Window, tmp_path
     assert answers.asked == ["roles", "Do these images belong together?"]
     assert review.session.case is not None
     assert review.session.case.scan.is_dixon
+
+
+def test_a_chosen_device_says_what_it_is_or_why_it_cannot_be_used(bench: Bench) -> None:
+    panel = bench.review.segment_panel
+    assert panel.device_note.isHidden()  # nobody chose one
+    panel.device.setCurrentText("cpu")
+    wait_for(lambda: "The CPU will be used" in panel.device_note.text(), 60)
+    panel.device.setCurrentText("mps")
+    wait_for(lambda: "not available here" in panel.device_note.text(), 60)
+    assert "Choose 'auto' or 'cpu'" in panel.device_note.text()
