@@ -126,13 +126,21 @@ def test_what_is_no_model_is_a_sentence(images: list[str], tmp_path: Path) -> No
 
 
 def test_the_nnunet_program_is_chosen_once(tmp_path: Path) -> None:
-    import sys
-
-    result = run("models", "nnunet", sys.executable)
+    python = tmp_path / "python3"  # of an environment that has nnunetv2
+    python.write_text("#!/bin/sh\necho 2.5.1\n")
+    python.chmod(0o755)
+    result = run("models", "nnunet", python)
     assert result.exit_code == 0, result.output
-    assert sys.executable in result.stdout
-    assert sys.executable in run("models", "nnunet").stdout
+    assert str(python) in result.stdout
+    assert str(python) in run("models", "nnunet").stdout
     assert run("models", "nnunet", tmp_path / "none").exit_code == 2
+    other = tmp_path / "other"  # a program, but nothing that runs nnU-Net
+    other.write_text("#!/bin/sh\necho 2.5.1\n")
+    other.chmod(0o755)
+    refused = run("models", "nnunet", other)
+    assert refused.exit_code == 2
+    assert "is no Python with nnU-Net v2" in refused.output
+    assert str(python) in run("models", "nnunet").stdout
     assert run("models", "nnunet", "--forget").exit_code == 0
 
 

@@ -120,12 +120,12 @@ def nnunet(
     forget: Annotated[bool, typer.Option("--forget", help="Search again at each run")] = False,
 ) -> None:
     """Choose which nnU-Net runs nnU-Net folders; without an argument say which one is used."""
-    from napari_backfat.segment.external.nnunet import find_program
+    from napari_backfat.segment.external.nnunet import confirmed_program
     from napari_backfat.segment.external.store import change_settings, read_settings
 
     with reporting("nothing was changed"):
         if program is not None:
-            chosen = find_program(program).path
+            chosen = confirmed_program(program)[0].path
             change_settings(lambda s: s.model_copy(update={"nnunet": chosen}))
         elif forget:
             change_settings(lambda s: s.model_copy(update={"nnunet": None}))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
 from napari_backfat.model.errors import BackfatError
-from napari_backfat.segment.external.nnunet import PROGRAM, find_program, probe
+from napari_backfat.segment.external.nnunet import confirmed_program
 from napari_backfat.segment.external.store import change_settings, read_settings
 
 if TYPE_CHECKING:
@@ -96,14 +95,6 @@ class NnunetChoice(QObject):
 def _ask(path: str) -> Generator[Progress, None, str]:
     """Look whether a file is what runs nnU-Net, and remember it; returns a sentence."""
     yield from ()
-    program = find_program(path)
-    found = probe(program)
-    # Any other program would be started only when a scan is segmented, and fail there.
-    right = program.is_python or Path(path).stem == PROGRAM
-    if not right or (program.python is not None and not found.startswith("nnunetv2 ")):
-        raise BackfatError(
-            f"{path} is no Python with nnU-Net v2, and nothing was changed. Choose the Python "
-            f"interpreter of the environment in which nnunetv2 is installed, or its {PROGRAM}."
-        )
+    program, found = confirmed_program(path)
     change_settings(lambda s: s.model_copy(update={"nnunet": program.path}))
     return f"nnU-Net models run with {program.path} ({found})."

@@ -118,6 +118,37 @@ def find_program(chosen: str | None = None) -> NnunetProgram:
     )
 
 
+def confirmed_program(chosen: str) -> tuple[NnunetProgram, str]:
+    """Find a chosen nnU-Net and ask it for its version; up to a minute.
+
+    Any other program would be started only when a scan is segmented, and fail there.
+
+    Parameters
+    ----------
+    chosen : str
+        Interpreter or program that the person chose.
+
+    Returns
+    -------
+    tuple of (NnunetProgram, str)
+        And what `probe` says of it.
+
+    Raises
+    ------
+    BackfatError
+        If it is not what runs nnU-Net.
+    """
+    program = find_program(chosen)
+    found = probe(program)
+    right = program.is_python or Path(chosen).stem == PROGRAM
+    if not right or (program.python is not None and not found.startswith("nnunetv2 ")):
+        raise BackfatError(
+            f"{chosen} is no Python with nnU-Net v2, and nothing was changed. Choose the Python "
+            f"interpreter of the environment in which nnunetv2 is installed, or its {PROGRAM}."
+        )
+    return program, found
+
+
 @dataclass(frozen=True)
 class NnunetBackend:
     """Segmentation by an nnU-Net v2 training folder, in a process of its own.
