@@ -1,7 +1,8 @@
 """What fine-tuning does: half of the real case for the other half, and a shifted convention.
 
 Run as ``python -m benchmarks.finetuning real`` or ``... phantoms``; it prints Markdown. Weights go
-into a temporary folder. Options follow as ``name=value``: minutes, steps, threads, seed.
+into a temporary folder. Options follow as ``name=value``: minutes, steps, threads, seed, parent (a
+folder with weights to start from; the bundled ones have learned from the real case).
 """
 
 from __future__ import annotations
@@ -58,10 +59,10 @@ def save(folder: Path, scan: Scan, muscles: Masks) -> None:
     save_case(folder, CaseFiles(muscles=muscles, tissue=tissue, threshold=0.5), scan)
 
 
-def tuned(cases: Path, out: Path, options: TuneOptions) -> tuple[Path, str]:
+def tuned(cases: Path, out: Path, options: TuneOptions, parent: Path) -> tuple[Path, str]:
     """Fine-tune and tell how long it took; the weights are written even if they are worse."""
     began, busy = time.perf_counter(), time.process_time()
-    done = run(finetune(cases, out, options))
+    done = run(finetune(cases, out, options, parent))
     wall, busy = (time.perf_counter() - began) / 60, (time.process_time() - busy) / 60
     record = done.record
     text = (
@@ -83,7 +84,7 @@ def single_inputs(scan: Scan) -> dict[str, Scan]:
     return given
 
 
-def real(options: TuneOptions) -> None:
+def real(options: TuneOptions, parent: Path) -> None:
     """Learn from every second block of slices of the real case, measure on the others."""
     case = real_dixon_case()
     if case.absent:
@@ -101,25 +102,25 @@ def real(options: TuneOptions) -> None:
         near = np.convolve(learned, np.ones(3), mode="same") > 0
         with tempfile.TemporaryDirectory() as place:
             save(Path(place) / "cases" / "half", scan, given)
-            weights, text = tuned(Path(place) / "cases", Path(place) / "weights", options)
+            weights, text = tuned(Path(place) / "cases", Path(place) / "weights", options, parent)
             console.print(
                 f"\nReal case, learned from {int(learned.sum())} slices, measured on "
                 f"{int((~near).sum())} others of the same person. {text}\n"
             )
-            rows(single_inputs(scan), expert, ~near, weights, labelled=(1, 2, 3, 4))
+            rows(single_inputs(scan), expert, ~near, (parent, weights), labelled=(1, 2, 3, 4))
 
 
 def rows(
     inputs: dict[str, Scan],
     truth: Masks,
     slices: NDArray[np.bool_],
-    weights: Path,
+    weights: tuple[Path, Path],
     labelled: tuple[int, ...],
 ) -> None:
     """Print Dice before and after for each way of giving a scan."""
     console.print("| input | muscle | before | after |\n| --- | --- | --- | --- |")
     for name, scan in inputs.items():
-        old, new = (segment(TorchBackend(f), scan).muscle for f in (BUNDLED, weights))
+        old, new = (segment(TorchBackend(f), scan).muscle for f in weights)
         for muscle in MUSCLES:
             if muscle in labelled:
                 first, second = (dice(m[slices], truth[slices], muscle) for m in (old, new))
@@ -169,7 +170,7 @@ def on_disk(scan: Scan, folder: Path) -> Scan:
     return open_scan(paths, kinds)
 
 
-def phantoms(options: TuneOptions) -> None:
+def phantoms(options: TuneOptions, parent: Path) -> None:
     """Learn another convention from four phantom persons, measure on two new ones."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
@@ -177,7 +178,7 @@ def phantoms(options: TuneOptions) -> None:
             scan, muscles, spacing = person(seed)
             images = on_disk(scan, root / "images" / str(seed))
             save(root / "cases" / str(seed), images, shifted(muscles, spacing))
-        weights, text = tuned(root / "cases", root / "weights", options)
+        weights, text = tuned(root / "cases", root / "weights", options, parent)
         console.print(
             "\nPhantoms annotated with the multifidus 4 mm wider at the cost of the erector "
             f"spinae; four cases, two new persons measured. {text}\n"
@@ -186,7 +187,7 @@ def phantoms(options: TuneOptions) -> None:
         for seed in (7101, 7102):
             scan, muscles, spacing = person(seed)
             truth = shifted(muscles, spacing)
-            masks = [segment(TorchBackend(f), scan).muscle for f in (BUNDLED, weights)]
+            masks = [segment(TorchBackend(f), scan).muscle for f in (parent, weights)]
             for m in MUSCLES:
                 values = (*(dice(a, truth, m) for a in masks), dice(muscles, truth, m))
                 collected.setdefault(m.display_name, []).append(values)
@@ -196,7 +197,7 @@ def phantoms(options: TuneOptions) -> None:
             console.print(f"| {name} | {cells} |")
 
 
-MEASURED: dict[str, Callable[[TuneOptions], None]] = {"real": real, "phantoms": phantoms}
+MEASURED: dict[str, Callable[[TuneOptions, Path], None]] = {"real": real, "phantoms": phantoms}
 
 
 def main(arguments: list[str]) -> int:
@@ -206,8 +207,9 @@ def main(arguments: list[str]) -> int:
         return 2
     kinds: dict[str, Any] = {"minutes": float, "steps": int, "threads": int, "seed": int}
     given = dict(a.split("=", 1) for a in arguments[1:])
+    parent = Path(given.pop("parent", BUNDLED))
     chosen = {name: kinds[name](value) for name, value in given.items()}
-    MEASURED[arguments[0]](TuneOptions(device="cpu", force=True, **chosen))
+    MEASURED[arguments[0]](TuneOptions(device="cpu", force=True, **chosen), parent)
     return 0
 
 

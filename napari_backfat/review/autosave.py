@@ -16,6 +16,9 @@ from napari_backfat.model.journal import EDIT_KINDS
 from napari_backfat.review.places import (
     FOLDER_VARIABLE,
     LIVE,
+    beside,
+    hold_of,
+    holds_work,
     recovery_folder,
     recovery_root,
     work_folders,
@@ -36,7 +39,9 @@ __all__ = [
     "drop_folder",
     "drop_recovery",
     "find_recovery",
+    "is_aside",
     "put_aside",
+    "put_back",
     "recovery_folder",
     "recovery_root",
 ]
@@ -44,6 +49,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 IDLE_S = 5.0
 LONGEST_S = 60.0
+_ASIDE = "-declined-"
 COPY_S = 300.0
 """A whole copy is written this often beside a journal that already holds every edit."""
 
@@ -168,11 +174,11 @@ def put_aside(recovery: Recovery) -> Path:
         If the folder cannot be renamed; the work is then unchanged.
     """
     stamp = recovery.saved.strftime("%Y%m%d-%H%M%S")
-    target = recovery.folder.with_name(f"{recovery.folder.name}-declined-{stamp}")
+    target = recovery.folder.with_name(f"{recovery.folder.name}{_ASIDE}{stamp}")
     number = 1
     while target.exists():
         number += 1
-        target = target.with_name(f"{recovery.folder.name}-declined-{stamp}-{number}")
+        target = target.with_name(f"{recovery.folder.name}{_ASIDE}{stamp}-{number}")
     try:
         recovery.folder.rename(target)
     except OSError as error:
@@ -183,6 +189,41 @@ def put_aside(recovery: Recovery) -> Path:
     for folder in recovery.older:  # states of the same work that it goes beyond
         drop_folder(folder)
     return target
+
+
+def is_aside(folder: Path) -> bool:
+    """Whether a folder holds work that `put_aside` kept."""
+    return _ASIDE in folder.name and any((folder / name).is_file() for name in (LIVE, MANIFEST))
+
+
+def put_back(folder: Path) -> None:
+    """Let work that was put aside be offered again, the next time its images are opened.
+
+    Raises
+    ------
+    BackfatError
+        If the folder cannot be renamed, or nine others hold work on these images.
+    """
+    first = folder.with_name(folder.name.partition(_ASIDE)[0].partition("-")[0])
+    for place in beside(first):
+        hold = hold_of(place)
+        if holds_work(place) or hold.acquire() is not None:
+            continue
+        try:
+            if place.is_dir():  # empty
+                place.rmdir()
+            folder.rename(place)
+        except OSError as error:
+            raise BackfatError(
+                f"{folder} could not be put back ({error.strerror or error}); it is unchanged."
+            ) from error
+        finally:
+            hold.release()
+        return
+    raise BackfatError(
+        f"{folder} stays aside: too much other unsaved work on these images is waiting. Open them, "
+        "and restore or keep aside what is offered first."
+    )
 
 
 class AutosaveClock:

@@ -68,9 +68,12 @@ def recovery_folder(scan: Scan, root: Path | None = None) -> Path:
 
 def places(scan: Scan, root: Path | None = None) -> list[Path]:
     """Return the folders of a scan, one for each window that may have it open."""
-    first = recovery_folder(scan, root)
-    others = [first.with_name(f"{first.name}-{n}") for n in range(2, _PLACES + 1)]
-    return [first, *others]
+    return beside(recovery_folder(scan, root))
+
+
+def beside(first: Path) -> list[Path]:
+    """Return a scan's first recovery folder and those of further windows."""
+    return [first, *(first.with_name(f"{first.name}-{n}") for n in range(2, _PLACES + 1))]
 
 
 def hold_of(folder: Path) -> Hold:
@@ -105,7 +108,7 @@ def free_place(
     if own is not None:
         candidates.insert(0, own)
     for folder in candidates:
-        if folder != own and _holds_work(folder):
+        if folder != own and holds_work(folder):
             continue
         hold = hold_of(folder)
         if hold.acquire() is None:
@@ -113,7 +116,8 @@ def free_place(
     return None, None
 
 
-def _holds_work(folder: Path) -> bool:
+def holds_work(folder: Path) -> bool:
+    """Whether there is anything in a folder."""
     try:
         return any(folder.iterdir())
     except OSError:
@@ -127,7 +131,7 @@ def work_folders(scan: Scan) -> Iterator[Path]:
     """
     for root in recovery_roots():
         for folder in places(scan, root):
-            if not _holds_work(folder):
+            if not holds_work(folder):
                 continue
             hold = hold_of(folder)
             if hold.acquire() is None:

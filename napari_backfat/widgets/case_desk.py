@@ -16,7 +16,7 @@ from napari_backfat.io.pairing import PairingNeedsConsent
 from napari_backfat.io.scan import RolesNeeded
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
-from napari_backfat.review.autosave import find_recovery, put_aside
+from napari_backfat.review.autosave import find_recovery, is_aside, put_aside, put_back
 from napari_backfat.review.occupied import occupied_by
 from napari_backfat.review.preview import preview_job
 from napari_backfat.review.saved_tables import full_save_job
@@ -224,7 +224,10 @@ class CaseDesk(QObject):
     def _open_without(self, found: Recovery, loaded: Loaded, why: str) -> None:
         try:
             aside = put_aside(found)
-            kept = f"{'It' if why else 'The unsaved work'} is kept in {aside}."
+            kept = (
+                f"{'It' if why else 'The unsaved work'} is kept in {aside}; Open case… with that "
+                "folder brings it back."
+            )
         except BackfatError as error:
             kept = str(error)
         self.session.accept_loaded(loaded)
@@ -244,7 +247,13 @@ class CaseDesk(QObject):
             self.open_case(folder)
 
     def open_case(self, folder: str | Path, images: Sequence[str] = ()) -> None:
-        """Open a saved case; asks for the images if they moved."""
+        """Open a saved case; asks for the images if they moved.
+
+        Work that was kept aside is put back; it is offered when its images are opened.
+        """
+        if is_aside(Path(folder)):
+            self._put_back(Path(folder))
+            return
         if not self.may_leave_case():
             return
         self.message.emit("")
@@ -268,6 +277,16 @@ class CaseDesk(QObject):
                 self.message.emit(str(result.error))
 
         self.jobs.start("Opening the case", job(), done)
+
+    def _put_back(self, folder: Path) -> None:
+        try:
+            put_back(folder)
+        except BackfatError as error:
+            self.message.emit(str(error))
+            return
+        self.message.emit(
+            "The work that was kept aside is ready again: open its images, and it is offered."
+        )
 
     def may_leave_case(self) -> bool:
         """Whether the open case may be closed; offers to save it."""

@@ -21,8 +21,16 @@ from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.levels import SpineRange
 from napari_backfat.model.masks import Author
 from napari_backfat.model.patient import Patient
-from napari_backfat.review.autosave import FOLDER_VARIABLE, LIVE, find_recovery, put_aside
+from napari_backfat.review.autosave import (
+    FOLDER_VARIABLE,
+    LIVE,
+    find_recovery,
+    is_aside,
+    put_aside,
+    put_back,
+)
 from napari_backfat.review.exchange import accept_exchange, exchange_job
+from napari_backfat.review.places import places
 from napari_backfat.review.recovered import restore_job
 from napari_backfat.review.recovery import Keeper
 from napari_backfat.review.session import ReviewSession, run_to_end
@@ -40,7 +48,7 @@ SHAPE = (6, 40, 64)
 
 
 @pytest.fixture(autouse=True)
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def recovery_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "recovery"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setitem(backends.BACKENDS, "bundled", LeanBox)
@@ -200,6 +208,39 @@ def test_the_offer_says_how_much_it_is(tmp_path: Path) -> None:
     aside = put_aside(found)
     assert (aside / LIVE).is_file()
     assert find_recovery(scan) is None
+    assert is_aside(aside)
+    assert not is_aside(found.folder)
+    # Meanwhile another window works on these images: the work goes beside it.
+    session, keeper, other = start(paths)
+    edit(other, 3)
+    assert keeper.flush()
+    put_back(aside)
+    assert not aside.exists()
+    again = find_recovery(scan)
+    assert again is not None
+    assert again.summary == found.summary
+    assert again.folder != found.folder
+    crash(session, keeper)
+
+
+def test_what_was_kept_aside_stays_where_too_much_waits(tmp_path: Path) -> None:
+    session, keeper, case = start(scan_files(tmp_path))
+    scan = case.scan
+    edit(case, 1)
+    assert keeper.flush()
+    crash(session, keeper)
+    found = find_recovery(scan)
+    assert found is not None
+    aside = put_aside(found)
+    for place in places(scan):
+        place.mkdir()
+        (place / LIVE).write_bytes(b"other work")
+    with pytest.raises(BackfatError, match="stays aside"):
+        put_back(aside)
+    assert (aside / LIVE).is_file()
+    (places(scan)[4] / LIVE).unlink()  # an empty folder is a free place
+    put_back(aside)
+    assert (places(scan)[4] / LIVE).stat().st_size > len(b"other work")
 
 
 def test_opening_alone_leaves_nothing_behind(tmp_path: Path) -> None:

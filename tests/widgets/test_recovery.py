@@ -46,9 +46,9 @@ def test_a_stroke_is_kept_at_once_and_the_next_start_offers_it(bench: Bench) -> 
     assert bench.counts_are_right()
 
 
-def test_declined_work_is_kept_aside(bench: Bench) -> None:
+def test_declined_work_is_kept_aside_and_comes_back(bench: Bench) -> None:
     _paint(bench)
-    scan = bench.case.scan
+    scan, painted = bench.case.scan, bench.case.masks.muscle.copy()
     bench.review.autosaver.copy_now()
     bench.review.session.close()
     bench.answers.yes_to_all = False
@@ -59,6 +59,14 @@ def test_declined_work_is_kept_aside(bench: Bench) -> None:
     assert len(aside) == 1
     assert (aside[0] / "muscles.nii.gz").is_file()
     assert f"The unsaved work is kept in {aside[0]}" in bench.review.message.text()
+    # It is not lost to the window either: its folder brings it back, beside the open case's own.
+    bench.answers.chosen_folder = str(aside[0])
+    bench.review.case_panel.open_case.click()
+    assert "ready again" in bench.review.message.text()
+    bench.answers.yes_to_all = True
+    bench.review.desk.open_scan([v.source.path for v in scan.images])
+    wait_for(lambda: np.array_equal(bench.case.masks.muscle, painted))
+    assert not bench.case.saved
 
 
 def test_closing_the_window_keeps_unsaved_work(bench: Bench) -> None:
