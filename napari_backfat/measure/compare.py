@@ -16,7 +16,7 @@ FAT_FRACTION_SDC_POINTS = 1.5
 FAT_FRACTION_SDC_SOURCE = (
     "1.5 percentage points: published reproducibility of muscle fat infiltration from water-fat "
     "MRI on five scanners (18 volunteers, whole-body protocol, ISMRM 2020 abstract 3668), borrowed "
-    "for the back muscles; replace it by your own repeatability"
+    "for the back muscles; your own replaces it by the command compare --sdc"
 )
 BORDER_SOURCE = (
     "1.96 x sqrt(SD1^2 + SD2^2) of both scans' border uncertainty; a second reader's variation is "
