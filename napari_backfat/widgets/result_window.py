@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from napari_backfat.model.case import Case
 
-_OLD = "The case was changed since; these numbers are of before. {again}"
+_OLD = "The case was changed since; these numbers are from before that. {again}"
 
 
 class ResultWindow(QDialog):

@@ -99,7 +99,7 @@ def test_changes_are_those_of_both_cases(
     assert window.outdated.isHidden()
     bench.case.masks.muscle[0, 1:3, 2:4] = 7
     bench.case.masks.sync()
-    assert "numbers are of before" in window.outdated.text()
+    assert "numbers are from before that" in window.outdated.text()
     assert not window.outdated.isHidden()
 
     review.session.close()
