@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _LEAST_SLICE_CM2 = 1.5  # back muscle in a slice below which the slice holds none
 _LEAST_BEST_CM2 = 5.0  # back muscle in the best slice below which the scan holds none
+_JOIN_MM = 20.0  # left and right erector alone, without a multifidus, lie up to 4 cm apart
 _MARGIN_MM = 22.0
 _Z_MARGIN_MM = 10.0
 
@@ -68,7 +69,7 @@ def locate(
         np.maximum(best, probability[:, value], out=best)
     muscle = (labels > 0) & (best > 0.5)
     # Muscles of one person are one cluster of regions a few centimetres apart.
-    radius = max(1, round(12 / pixel_mm))
+    radius = max(1, round(_JOIN_MM / pixel_mm))
     joined = muscle.view(np.uint8)
     for axis in (1, 2):  # a square, one axis after the other: quick on a whole body
         joined = ndimage.maximum_filter1d(joined, 2 * radius + 1, axis=axis, mode="constant")

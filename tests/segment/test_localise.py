@@ -58,3 +58,15 @@ def test_a_blob_far_from_the_back_does_not_stretch_the_box(far: tuple[int, int])
     map_[6, 0, far[0] : far[0] + 3, far[1] : far[1] + 3] = 0
     map_[6, 4, far[0] : far[0] + 3, far[1] : far[1] + 3] = 1
     assert locate(map_, GRID, 4.0, 5.0) == clean
+
+
+@pytest.mark.parametrize(("gap_px", "found"), [(6, True), (9, True), (14, False)])
+def test_erectors_are_one_back_although_no_multifidus_is_seen_between(
+    gap_px: int, found: bool
+) -> None:
+    map_ = np.zeros((1, 9, 96, 128), dtype=np.float32)
+    map_[:, 0] = 1
+    for value, x in ((4, 50), (3, 60 + gap_px)):
+        map_[0, 0, 40:48, x : x + 10] = 0
+        map_[0, value, 40:48, x : x + 10] = 1
+    assert (locate(map_, GRID, 4.0, 5.0) is not None) == found
