@@ -41,7 +41,7 @@ class RigidPhantom:
 
     def __init__(self, seed: int, grids: list[Geometry]) -> None:
         self._seed = seed
-        corners = np.concatenate([_corners(g) for g in grids])
+        corners = np.concatenate([g.corners_mm for g in grids])
         low, high = corners.min(axis=0) - _MARGIN_MM, corners.max(axis=0) + _MARGIN_MM
         dz, dy, dx = _SPACING_MM
         shape = tuple(np.ceil((high - low) / (dx, dy, dz)).astype(int))
@@ -87,9 +87,3 @@ class RigidPhantom:
         return np.asarray(
             ndimage.affine_transform(values, matrix, start, grid.shape, order=order, mode="nearest")
         )
-
-
-def _corners(grid: Geometry) -> NDArray[np.float64]:
-    size = np.array(grid.shape)
-    index = np.array(np.meshgrid(*[(0, n - 1) for n in size], indexing="ij")).reshape(3, -1)
-    return np.asarray((grid.affine[:3, :3] @ index + grid.affine[:3, 3:]).T)

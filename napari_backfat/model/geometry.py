@@ -97,6 +97,12 @@ class Geometry:
         directions = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(np.degrees(np.arccos(np.clip(np.abs(directions).max(axis=0), 0, 1))).max())
 
+    @property
+    def corners_mm(self) -> NDArray[np.float64]:
+        """RAS positions of the middles of the eight corner voxels, shape (8, 3)."""
+        ends = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij"))
+        return ends.reshape(3, -1).T @ self.affine[:3, :3].T + self.affine[:3, 3]
+
     def same_grid(self, other: Geometry, tolerance_mm: float = 0.01) -> bool:
         """Whether both grids have one shape and place every voxel within `tolerance_mm`."""
         return self.shape == other.shape and self.corner_shift_mm(other) <= tolerance_mm

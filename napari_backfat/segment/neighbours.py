@@ -58,7 +58,7 @@ class NeighbourShapes:
         for m in used:
             those = np.flatnonzero(known[:, m])
             values = (0, IGNORE) if m == 0 else (m,)
-            fields = [_signed(np.isin(labels[i], values), pixel_mm) for i in those]
+            fields = [signed_mm(np.isin(labels[i], values), pixel_mm) for i in those]
             self._fields[m] = [slabs[i] for i in those], fields
 
     def weigh(self, probability: NDArray[np.float32], slab: int) -> NDArray[np.float32]:
@@ -88,9 +88,11 @@ class NeighbourShapes:
         return np.asarray(_WEIGHT * shape / width, np.float32)
 
 
-def _signed(where: NDArray[np.bool_], pixel_mm: float) -> NDArray[np.float32]:
-    """Distance to the border in mm, positive inside."""
+def signed_mm(
+    where: NDArray[np.bool_], pixel_mm: float, most_mm: float = _CLIP_MM
+) -> NDArray[np.float32]:
+    """Return the distance to the border in mm, positive inside, `most_mm` at most."""
     if not where.any() or where.all():
-        return np.full(where.shape, _CLIP_MM if where.any() else -_CLIP_MM, np.float32)
+        return np.full(where.shape, most_mm if where.any() else -most_mm, np.float32)
     inside = ndimage.distance_transform_edt(where) - ndimage.distance_transform_edt(~where)
-    return np.asarray(np.clip(inside * pixel_mm, -_CLIP_MM, _CLIP_MM), dtype=np.float32)
+    return np.asarray(np.clip(inside * pixel_mm, -most_mm, most_mm), dtype=np.float32)

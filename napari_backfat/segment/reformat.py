@@ -113,10 +113,8 @@ def _covering(
     geometry: Geometry, axes: NDArray[np.float64], step: NDArray[np.float64], free_z: bool
 ) -> Geometry:
     """Make the grid with these axes and steps that covers a scan."""
-    ends = np.array(np.meshgrid(*[(0, n - 1) for n in geometry.shape], indexing="ij"))
-    world = geometry.affine[:3, :3] @ ends.reshape(3, -1) + geometry.affine[:3, 3:]
-    along = axes.T @ world
-    low, high = along.min(axis=1), along.max(axis=1)
+    along = geometry.corners_mm @ axes
+    low, high = along.min(axis=0), along.max(axis=0)
     first = np.floor(low / step + 1e-6) * step
     if not free_z:  # the scan's own slices
         first[0] = low[0]

@@ -10,6 +10,8 @@ from typing import Any
 
 from napari_backfat.model.errors import BackfatError
 
+# The trainings in their order; a place decides a seed.
+STAGES = ("coarse", "fine", "refine")
 DEFAULT_CONFIG = Path(__file__).with_name("default.toml")
 
 
@@ -73,7 +75,7 @@ class TrainConfig:
     @property
     def stages(self) -> tuple[str, ...]:
         """Names of the trainings, in their order."""
-        return ("coarse", "fine") if self.refine is None else ("coarse", "fine", "refine")
+        return tuple(name for name in STAGES if getattr(self, name) is not None)
 
     def stage(self, name: str) -> StageConfig:
         """Return the settings of one training.
@@ -109,9 +111,8 @@ def load_config(path: Path = DEFAULT_CONFIG) -> TrainConfig:
     unknown = set(raw) - {f.name for f in fields(TrainConfig)}
     if unknown:
         raise BackfatError(f"{path} has unknown settings: {', '.join(sorted(unknown))}.")
-    for name in ("fine", "coarse", "refine"):
-        if name in raw:
-            raw[name] = _stage(raw[name])
+    stages = {name: _stage(raw[name]) for name in STAGES if name in raw}
+    raw |= stages
     for key in ("maps", "maps_held_out"):
         raw[key] = tuple(raw.get(key, ()))
     if raw["held_out"] and not raw["maps_held_out"]:
@@ -119,7 +120,7 @@ def load_config(path: Path = DEFAULT_CONFIG) -> TrainConfig:
     both = set(raw["maps"]) & set(raw["maps_held_out"])
     if both:
         raise BackfatError(f"{path} trains on maps that it holds out: {', '.join(sorted(both))}.")
-    for stage in (raw[name] for name in ("fine", "coarse", "refine") if name in raw):
+    for stage in stages.values():
         if stage.real and not raw.get("real_case"):
             raise BackfatError(f"{path} wants real patches but names no real_case.")
         if stage.real >= stage.batch:

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from napari_backfat.segment.network import N_LABELS
+from napari_backfat.train.config import STAGES
 from napari_backfat.train.corrected_batches import CorrectedBatches
 from napari_backfat.train.pool import Pool, open_pool
 from napari_backfat.train.sampling import PatchPlan, make_batch
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from napari_backfat.train.config import StageConfig
     from napari_backfat.train.corrected import Share
 
-STAGES = ("coarse", "fine", "refine")
 _SHARES = {
     "coarse": {"lumbar": 0.50, "phantom": 0.20, "trunk": 0.12, "negative": 0.18},
     "fine": {"lumbar": 0.56, "phantom": 0.35, "trunk": 0.06, "negative": 0.03},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from napari_backfat.segment.neighbours import signed_mm
 from napari_backfat.train.sources import SliceStack, load_muscle_map
 
 if TYPE_CHECKING:
@@ -41,21 +42,15 @@ def fine_stack(root: Path, name: str) -> SliceStack:
     best = np.zeros((len(at), *stack.labels.shape[1:]), dtype=np.float32)
     out = np.zeros(best.shape, dtype=np.uint8)
     for value in np.unique(stack.labels)[1:]:
-        depths = np.stack([_inside_mm(s == value, stack.spacing_mm[1]) for s in stack.labels])
+        depths = np.stack(
+            [signed_mm(s == value, stack.spacing_mm[1], _FAR_MM) for s in stack.labels]
+        )
         here = depths[below] * (1 - share) + depths[below + 1] * share
         better = here > best
         out[better], best[better] = value, here[better]
     return replace(
         stack, labels=out, spacing_mm=(stack.spacing_mm[0] / parts, *stack.spacing_mm[1:])
     )
-
-
-def _inside_mm(mask: NDArray[np.bool_], pixel_mm: float) -> NDArray[np.float32]:
-    """Distance to the border, positive inside."""
-    if not mask.any():
-        return np.full(mask.shape, -_FAR_MM, dtype=np.float32)
-    inside = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
-    return np.asarray(np.clip(inside * pixel_mm, -_FAR_MM, _FAR_MM), dtype=np.float32)
 
 
 def draw_slopes(rng: np.random.Generator) -> tuple[float, float]:

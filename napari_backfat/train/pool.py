@@ -99,27 +99,21 @@ def make_chunk(
         slices = [trunk_slice(rng, stack) for _ in range(_CHUNK)]
     elif kind == "negative":
         slices = [negative_slice(rng) for _ in range(_CHUNK)]
-    elif kind == "upper":
-        slices = _upper_slices(rng, upper_parts([load_muscle_map(root, name) for name in maps]))
     else:
-        oblique = kind == "oblique"
-        load = fine_stack if oblique else load_muscle_map
+        load = fine_stack if kind == "oblique" else load_muscle_map
         stacks = [load(root, name) for name in maps]
-        slices = [
-            build_slice(rng, place_muscles(rng, stacks[int(rng.integers(len(stacks)))], oblique))
-            for _ in range(_CHUNK)
-        ]
+        if kind == "upper":
+            stacks = upper_parts(stacks)
+        slices = [_map_slice(rng, stacks, kind) for _ in range(_CHUNK)]
     fat_rng = np.random.default_rng([seed, KINDS.index(kind), chunk, 1])
     return np.stack(slices), np.stack([fat_fraction(fat_rng, s) for s in slices])
 
 
-def _upper_slices(rng: np.random.Generator, stacks: list[SliceStack]) -> list[NDArray[np.uint8]]:
-    """Draw slices of the levels where psoas and quadratus begin."""
-    slices = []
-    for _ in range(_CHUNK):
-        placed = place_muscles(rng, stacks[int(rng.integers(len(stacks)))])
-        slices.append(build_slice(rng, thin_out(rng, placed), upper=True))
-    return slices
+def _map_slice(rng: np.random.Generator, stacks: list[SliceStack], kind: str) -> NDArray[np.uint8]:
+    """Draw a slice of one of the label maps and what lies around its muscles."""
+    upper = kind == "upper"
+    placed = place_muscles(rng, stacks[int(rng.integers(len(stacks)))], kind == "oblique")
+    return build_slice(rng, thin_out(rng, placed) if upper else placed, upper)
 
 
 def build_pool(config: TrainConfig, root: Path, folder: Path) -> None:

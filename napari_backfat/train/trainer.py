@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.segment.network import N_LABELS, NetworkSpec, build_network
 from napari_backfat.segment.partial_loss import partial_loss
-from napari_backfat.train.config import data_root
-from napari_backfat.train.dataset import STAGES, StepBatches, plan_for
+from napari_backfat.train.config import STAGES, data_root
+from napari_backfat.train.dataset import StepBatches, plan_for
 from napari_backfat.train.fields import one_blas_thread
 from napari_backfat.train.pool import open_pool
 from napari_backfat.train.real_slices import real_split

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 _SMALL_PSOAS_MM2 = 1500.0  # both sides; at L1 and above
 _ABSENT = 0.45  # chance that a pair of muscles has not begun
 _ONE_SIDE = 0.12  # chance that a muscle has begun on one side only
-_PAIRS = ((5, 6), (7, 8))  # psoas, quadratus
+# Where they begin: how far inward and how far to the back what is there lies, in halves of the
+# muscle. The psoas begins beside the vertebra, the quadratus anywhere along the twelfth rib.
+_PAIRS = (((5, 6), (-0.2, 1.0), (0.0, 1.0)), ((7, 8), (-1.0, 1.0), (-0.3, 0.6)))
 _INSIDE = (
     T.VISCERAL_FAT, T.LIVER, T.SPLEEN, T.KIDNEY_CORTEX, T.KIDNEY_MEDULLA, T.BLOOD, T.GLAND,
     T.BOWEL_WALL, T.BOWEL_FLUID, T.STOOL, T.GAS,
@@ -61,11 +63,9 @@ def thin_out(rng: np.random.Generator, placed: NDArray[np.uint8]) -> NDArray[np.
     """
     out = placed.copy()
     middle = float(np.argwhere(np.isin(placed, (1, 2, 3, 4)))[:, 1].mean())
-    for pair in _PAIRS:
+    for pair, across, deep in _PAIRS:
         share = 0.0 if rng.random() < _ABSENT else float(rng.uniform(0.08, 1.0))
-        # The psoas begins beside the vertebra, the quadratus anywhere along the twelfth rib.
-        inward = rng.uniform(-0.2, 1.0) if pair == _PAIRS[0] else rng.uniform(-1, 1)
-        back = rng.uniform(0, 1.0) if pair == _PAIRS[0] else rng.uniform(-0.3, 0.6)
+        inward, back = rng.uniform(*across), rng.uniform(*deep)
         alone = int(rng.integers(2)) if rng.random() < _ONE_SIDE else None
         for number, value in enumerate(pair):
             mask = placed == value
@@ -102,11 +102,7 @@ def paint_chest(rng: np.random.Generator, canvas: Canvas, layout: Layout) -> Non
                 turn=side * rng.uniform(-0.6, 0.3),
             )
             canvas.paint(crus < 1, T.OTHER_MUSCLE)
-    inside = np.isin(
-        canvas.classes,
-        _INSIDE,
-    )
-    free, canvas.free = canvas.free, inside
+    free, canvas.free = canvas.free, np.isin(canvas.classes, _INSIDE)
     if rng.random() < 0.5:
         for side in (-1, 1):
             recess = canvas.ellipse(
@@ -124,7 +120,7 @@ def paint_chest(rng: np.random.Generator, canvas: Canvas, layout: Layout) -> Non
             for _ in range(int(rng.integers(1, 4))):
                 width = rng.uniform(2.5, 5)
                 rib = canvas.ellipse(
-                    side * (layout.es_half_width * rng.uniform(0.5, 1.25)),
+                    side * layout.es_half_width * rng.uniform(0.5, 1.25),
                     wall - rng.uniform(-8, 30),
                     rng.uniform(7, 22),
                     width,

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_backfat.separate.recipe import FAT_FRACTION
-from napari_backfat.widgets.plain_table import copy_cells, set_heads
+from napari_backfat.widgets.plain_table import DASH, copy_cells, set_heads
 from napari_backfat.widgets.result_window import ResultWindow
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ _HEADS = (
     ("What if", "The same model fed with the thresholded volume; no result, it shows the leverage"),
     ("Remark", "Why a number is missing or not to be relied on"),
 )
-_DASH = "\N{EM DASH}"
 _MUSCLE, _OF_ALL = 1, (8, 9)
 
 
@@ -120,8 +119,8 @@ def _cells(result: MethodResult, row: AgreementRow | None) -> list[str]:
     if result.image and result.image != FAT_FRACTION:
         name += f" on the {result.image} image"
     if row is None:
-        return [name, *[_DASH] * (len(_HEADS) - 2), result.failed]
-    border = _DASH
+        return [name, *[DASH] * (len(_HEADS) - 2), result.failed]
+    border = DASH
     if row.border is not None:
         fraction = result.image == FAT_FRACTION
         border = f"{100 * row.border:.1f} %" if fraction else f"{row.border:.4g}"
@@ -142,11 +141,11 @@ def _cells(result: MethodResult, row: AgreementRow | None) -> list[str]:
 
 
 def _odds(odds: RelativeOdds | None) -> str:
-    return _DASH if odds is None else _number(odds.value, 2)
+    return DASH if odds is None else _number(odds.value, 2)
 
 
 def _number(value: float | None, decimals: int, factor: float = 1.0) -> str:
-    return _DASH if value is None else f"{factor * value:.{decimals}f}"
+    return DASH if value is None else f"{factor * value:.{decimals}f}"
 
 
 def _summary(results: Sequence[MethodResult]) -> str:

@@ -22,13 +22,13 @@ from qtpy.QtWidgets import (
 
 from napari_backfat.model.anatomy import MUSCLES
 from napari_backfat.review.by_muscle import MAJORITY, STAPLE
-from napari_backfat.widgets.plain_table import PlainChoice, set_heads
+from napari_backfat.widgets.plain_table import DASH, PlainChoice, set_heads
 
 if TYPE_CHECKING:
     from napari_backfat.model.anatomy import Muscle
     from napari_backfat.review.by_muscle import Sources, Tally
 
-_ALL, _DASH = "All muscles", "\N{EM DASH}"
+_ALL = "All muscles"
 _RULES = {
     MAJORITY: "What most readers say at each voxel; with two readers, what both say",
     STAPLE: "Weighs readers by how reliable they seem; three or more make it better founded",
@@ -139,8 +139,8 @@ class ConsensusWindow(QDialog):
             dice = float(sources.dice[row])
             volumes = [float(v[index].sum()) * self._voxel_ml for v in sources.voxels]
             nobody = math.isnan(dice)
-            cells = [_name(muscle), _DASH if nobody else f"{dice:.3f}"]
-            cells += [_DASH if nobody else f"{ml:.1f}" for ml in volumes[: len(sources.readings)]]
+            cells = [_name(muscle), DASH if nobody else f"{dice:.3f}"]
+            cells += [DASH if nobody else f"{ml:.1f}" for ml in volumes[: len(sources.readings)]]
             for column, text in enumerate([*cells, ""]):
                 item = QTableWidgetItem(text)
                 if column:

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_backfat.widgets.measurement_panel_cells import MINUS
-from napari_backfat.widgets.plain_table import copy_cells, set_heads
+from napari_backfat.widgets.plain_table import DASH, copy_cells, set_heads
 from napari_backfat.widgets.result_window import ResultWindow
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ _HEADS = (
 _FIRST_NUMBER, _JUDGEMENT = 3, len(_HEADS) - 1
 _WORDS = {True: "beyond error", False: "within error", None: "not known"}
 _FIRST = "mean_fat_fraction"
-_DASH = "\N{EM DASH}"
 
 
 class EarlierWindow(ResultWindow):
@@ -157,7 +156,7 @@ def _cells(change: Change) -> list[str]:
 
 def _number(value: float | None, decimals: int, *, signed: bool = False) -> str:
     if value is None:
-        return _DASH
+        return DASH
     text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
     if float(text) == 0:
         text = text.lstrip("+-")

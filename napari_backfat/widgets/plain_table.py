@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QApplication, QComboBox
 
+from napari_backfat.widgets.measurement_panel_cells import MINUS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qtpy.QtGui import QWheelEvent
     from qtpy.QtWidgets import QTableView, QTableWidget
+
+DASH = "\N{EM DASH}"
+"""What stands in a cell that holds nothing."""
 
 
 class PlainChoice(QComboBox):
@@ -74,4 +79,4 @@ def copy_cells(table: QTableWidget, heads: Sequence[str]) -> None:
 
 
 def _plain(text: str) -> str:
-    return "" if text == "\N{EM DASH}" else text.replace("\N{MINUS SIGN}", "-")
+    return "" if text == DASH else text.replace(MINUS, "-")

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_backfat.widgets.measurement_panel_cells import MINUS
-from napari_backfat.widgets.plain_table import copy_cells, set_heads
+from napari_backfat.widgets.plain_table import DASH, copy_cells, set_heads
 from napari_backfat.widgets.result_window import ResultWindow
 from napari_backfat.worklist.icc import FORMS, RECOMMENDED
 
@@ -41,7 +41,6 @@ _HEADS = (
     ("Bias", "Mean of second minus first reader, in the unit of the measure"),
     ("Limits of agreement", "Between them lie about 95 % of the differences of two readers"),
 )  # fmt: skip
-_DASH = "\N{EM DASH}"
 _OF_FORM, _BIAS = (3, 4, 5), 6
 _NO_ICC = "There is no intraclass correlation where the cases do not differ in this measure"
 
@@ -104,7 +103,7 @@ class ReliabilityWindow(ResultWindow):
                 str(form.cases),
                 _number(form.value, 3),
                 _range(form.low, form.high, 3),
-                form.grade if math.isfinite(form.value) else _DASH,
+                form.grade if math.isfinite(form.value) else DASH,
                 _number(change.mean, 2),
                 _range(change.low, change.high, 2),
             )
@@ -136,14 +135,14 @@ def _heads(study: ReaderStudy) -> list[tuple[str, str]]:
 
 def _number(value: float, decimals: int) -> str:
     if not math.isfinite(value):
-        return _DASH
+        return DASH
     # Adding 0.0 turns a rounded -0.0 into 0.0.
     return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", MINUS)
 
 
 def _range(low: float, high: float, decimals: int) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
-        return _DASH
+        return DASH
     return f"{_number(low, decimals)} to {_number(high, decimals)}"
 
 

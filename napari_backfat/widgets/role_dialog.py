@@ -108,10 +108,8 @@ class RoleDialog(QDialog):
             self.table.setCellWidget(row, 1, choice)
             for column in (_SURE, _EVIDENCE):
                 self.table.setItem(row, column, QTableWidgetItem())
-        rows, header = self.table.verticalHeader(), self.table.horizontalHeader()
-        if rows is not None:  # at least as high as a picture, and as a long remark needs
-            rows.setMinimumSectionSize(_PICTURE + 6)
-            rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        rows_for_pictures(self.table)
+        header = self.table.horizontalHeader()
         if header is not None:
             header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
@@ -169,6 +167,14 @@ class RoleDialog(QDialog):
         opener = self.buttons.button(QDialogButtonBox.StandardButton.Open)
         if opener is not None:
             opener.setEnabled(bool(kind))
+
+
+def rows_for_pictures(table: QTableWidget) -> None:
+    """Make each row at least as high as a picture, and as a long remark in it needs."""
+    rows = table.verticalHeader()
+    if rows is not None:
+        rows.setMinimumSectionSize(_PICTURE + 6)
+        rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
 
 
 def icon(picture: QPixmap) -> QIcon:

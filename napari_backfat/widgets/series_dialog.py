@@ -25,7 +25,7 @@ from napari_backfat.io.dicom_preview import middle_picture
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.volume import Contrast
 from napari_backfat.widgets.plain_table import set_heads
-from napari_backfat.widgets.role_dialog import icon, pixmap
+from napari_backfat.widgets.role_dialog import icon, pixmap, rows_for_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -93,10 +93,8 @@ class SeriesDialog(QDialog):
         self.table.setWordWrap(True)
         for row, info in enumerate(self.series):
             self._fill(row, info)
-        rows, header = self.table.verticalHeader(), self.table.horizontalHeader()
-        if rows is not None:  # at least as high as a picture, and as a long remark needs
-            rows.setMinimumSectionSize(_PICTURE + 6)
-            rows.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        rows_for_pictures(self.table)
+        header = self.table.horizontalHeader()
         if header is not None:
             header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
             for column in (_DESCRIPTION, _REMARKS):

@@ -15,7 +15,7 @@ from napari_backfat.model.anatomy import MUSCLES, MuscleGroup
 from napari_backfat.review.saved_tables import full_save_job
 from napari_backfat.review.session import ReviewSession, run_to_end
 from scripts.manual.pictures import take
-from tests.widgets.conftest import settle, wait_for
+from tests.widgets.conftest import settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,17 +105,11 @@ def open_window(hands: Hands, case: Path) -> EarlierWindow:
 
 def lines_confirmed(hands: Hands) -> None:
     """Propose and confirm disc lines where the open case has none yet."""
-    lines = hands.review.levels_panel.lines
     if hands.case.vertebrae is None:
-        hands.bring(lines.propose)
-        hands.click_button(lines.propose)
-        hands.jobs_done()
-    if hands.case.vertebrae is None:
-        hands.click_button(lines.spread)
-    wait_for(lambda: hands.case.vertebrae is not None)
+        hands.propose_lines()
     assert hands.case.vertebrae is not None
     if not hands.case.vertebrae.numbering_stated:
-        hands.click_button(lines.confirm)
+        hands.click_button(hands.review.levels_panel.lines.confirm)
 
 
 def earlier_scan(hands: Hands, folder: Path, themes: tuple[str, ...]) -> list[str]:

@@ -191,12 +191,7 @@ def levels(hands: Hands) -> None:
     """Stated levels and disc lines on the sagittal view."""
     review = hands.review
     lines = review.levels_panel.lines
-    hands.bring(lines.propose)
-    hands.click_button(lines.propose)
-    hands.jobs_done()
-    if hands.case.vertebrae is None:
-        hands.click_button(lines.spread)
-    wait_for(lambda: hands.case.vertebrae is not None)
+    hands.propose_lines()
     hands.key(Qt.Key.Key_S)
     settle(0.6)
     hands.bring(review.levels_panel)

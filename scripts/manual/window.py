@@ -93,6 +93,16 @@ class Hands(Bench):
         wait_for(lambda: not self.review.jobs.busy, PATIENCE_S)
         settle(0.4)
 
+    def propose_lines(self) -> None:
+        """Let the program propose disc lines, or spread them evenly if it cannot."""
+        lines = self.review.levels_panel.lines
+        self.bring(lines.propose)
+        self.click_button(lines.propose)
+        self.jobs_done()
+        if self.case.vertebrae is None:
+            self.click_button(lines.spread)
+        wait_for(lambda: self.case.vertebrae is not None)
+
     def go_to(self, z: int) -> None:
         """Show a slice."""
         self.review.spine.show_slice(z)
