@@ -22,10 +22,12 @@ from napari_backfat.segment.localise import Place, locate
 from napari_backfat.segment.preprocess import slab_matrix, window_for
 from napari_backfat.segment.quality import gather, judge_all
 from napari_backfat.segment.reformat import (
+    ROLLED_DEG,
     labels_back_steps,
     muscles_lean_deg,
     resample,
     upright_frame,
+    upright_turn_deg,
 )
 from napari_backfat.segment.torch_work import torch_at_work
 from napari_backfat.segment.weights import BUNDLED, find_weights, load_networks
@@ -50,6 +52,7 @@ T = TypeVar("T")
 _BATCH = 2  # slices at a time: small enough that cancelling answers within a second on a laptop
 _PASSES = (Pass(1.0, False), Pass(1.0, True), Pass(1.12, False), Pass(0.92, True))
 _ALONG_MM = 2.5
+_TURNS = 3  # how often a turned scan is looked at to find out how far it is turned
 _BASE_BYTES = 900_000_000  # torch, the two networks and their activations for one batch
 
 
@@ -76,7 +79,7 @@ class TorchBackend:
     along_mm : float
         How far neighbouring slices support each other, see `smooth_along`.
     upright : bool
-        Look at oblique scans along the patient's axes, see `reformat.upright_frame`.
+        Turn scans so that the back muscles lie level, see `reformat.upright_frame`.
     """
 
     folder: Path = BUNDLED
@@ -105,23 +108,11 @@ class TorchBackend:
         yield Progress(0.006, "Checking memory and weights")
         weights = find_weights(self.folder)
         own = scan.geometry
-        frame = upright_frame(own) if self.upright else None
-        # Two channels as slices and as slabs, the masks, and the upright copies of them.
-        voxels = int(np.prod(own.shape)) + (2 * int(np.prod(frame.shape)) if frame else 0)
-        check_memory(_BASE_BYTES + 14 * voxels, device)
+        _check_memory(own, upright_frame(own) if self.upright else None, device)
         yield Progress(0.01, "Loading the network")
         coarse, fine = (network.to(device) for network in load_networks(weights))
         channels = network_channels(scan)
-        view = yield from self._look(weights, coarse, channels, own, device)
-        if frame is not None:
-            pixel = weights.coarse.spacing_mm
-            lean = muscles_lean_deg(view.rough.argmax(axis=1), (pixel, pixel))
-            frame = upright_frame(own, lean)
-        if frame is not None:
-            del view  # a whole scan as slabs
-            yield Progress(0.02, "Turning the oblique scan upright")
-            channels = yield from turned_upright(channels, own, frame)
-            view = yield from self._look(weights, coarse, channels, frame, device)
+        frame, view = yield from self._look_upright(weights, coarse, channels, own, device)
         geometry, slabs, to_slabs = frame or own, view.slabs, view.to_slabs
         spacing = geometry.spacing_mm
         slab_mm = spacing[0] * geometry.shape[0] / len(slabs)
@@ -156,6 +147,35 @@ class TorchBackend:
         flags = quality_flags(muscle, confidence, seen, own.spacing_mm, quality)
         yield Progress(1.0, "Done")
         return self._result(weights, muscle, device, flags, started, doubt, quality)
+
+    def _look_upright(
+        self,
+        weights: Weights,
+        coarse: nn.Module,
+        channels: list[NDArray[np.float32]],
+        own: Geometry,
+        device: str,
+    ) -> Generator[Progress, None, tuple[Geometry | None, _View]]:
+        """Look at the scan, and again with the muscles level where they lie turned in it."""
+        frame, turn, pixel = None, 0.0, weights.coarse.spacing_mm
+        view = yield from self._look(weights, coarse, channels, own, device)
+        # The network is used to level backs: the more level, the better it says what is left.
+        for _ in range(_TURNS if self.upright else 0):
+            lean = muscles_lean_deg(view.rough.argmax(axis=1), (pixel, pixel))
+            if frame is not None:
+                if lean is None or abs(lean) <= ROLLED_DEG:
+                    break
+                lean += turn
+            better, turn = upright_frame(own, lean), upright_turn_deg(own, lean)
+            if better is None:
+                break
+            frame = better
+            _check_memory(own, frame, device)
+            del view  # a whole scan as slabs
+            yield Progress(0.02, "Turning the scan upright")
+            turned = yield from turned_upright(channels, own, frame)
+            view = yield from self._look(weights, coarse, turned, frame, device)
+        return frame, view
 
     def _look(
         self,
@@ -233,6 +253,12 @@ class TorchBackend:
             doubt,
             quality=quality or {},
         )
+
+
+def _check_memory(own: Geometry, frame: Geometry | None, device: str) -> None:
+    # Two channels as slices and as slabs, the masks, and the upright copies of them.
+    voxels = int(np.prod(own.shape)) + (2 * int(np.prod(frame.shape)) if frame else 0)
+    check_memory(_BASE_BYTES + 14 * voxels, device)
 
 
 def network_channels(scan: Scan) -> list[NDArray[np.float32]]:

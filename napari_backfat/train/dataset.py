@@ -82,7 +82,8 @@ class StepBatches(Dataset["tuple[Tensor, Tensor, Tensor]"]):
         self._real: CorrectedBatches | None = None
         if config.real and spec is not None:
             own = seed + STAGES.index(stage) - 1  # no draw of the fine network twice
-            self._real = CorrectedBatches(real, spec, config.real, own)
+            vary = stage == "refine"
+            self._real = CorrectedBatches(real, spec, config.real, own, vary_body=vary)
 
     def __len__(self) -> int:
         return self._config.steps

@@ -11,6 +11,7 @@ from napari_backfat.segment.reformat import (
     muscles_lean_deg,
     resample,
     upright_frame,
+    upright_turn_deg,
 )
 
 
@@ -172,10 +173,46 @@ def test_one_side_alone_has_no_lean() -> None:
 def test_slices_that_were_turned_with_the_patient_are_left_alone() -> None:
     rolled = geometry(2, 15.0, (3.0, 1.0, 1.0))
     assert upright_frame(rolled, 1.0) is None
-    for lean in (14.0, -16.0, None):
+    turn = upright_turn_deg(rolled)
+    assert abs(turn) == pytest.approx(15.0)
+    for lean in (turn - 1.0, turn + 1.0, None, 170.0):
         frame = upright_frame(rolled, lean)
         assert frame is not None
         assert frame.obliquity_deg < 1e-4
-    assert upright_frame(geometry(), 15.0) is None
     # Steep thin slices are straightened for the tilt's sake, however the muscles lie in them.
-    assert upright_frame(geometry(0, 35.0), 0.0) is not None
+    straight = upright_frame(geometry(0, 35.0), 0.0)
+    assert straight is not None
+    assert straight.obliquity_deg < 1e-4
+
+
+@pytest.mark.parametrize("header", [0.0, 15.0, -20.0])
+@pytest.mark.parametrize("lean", [-50.0, -31.0, 31.0, 44.0])
+def test_a_patient_who_lay_rolled_is_turned_back_whatever_the_header_says(
+    header: float, lean: float
+) -> None:
+    pixel = (1.0, 1.0)
+    own = geometry(2, header, (3.0, *pixel), (6, 120, 160))
+    muscle = back(lean, pixel)
+    frame = upright_frame(own, muscles_lean_deg(muscle, pixel))
+    assert frame is not None
+    np.testing.assert_allclose(frame.affine[:3, 0], own.affine[:3, 0], atol=1e-9)
+    assert np.linalg.det(frame.affine[:3, :3]) * np.linalg.det(own.affine[:3, :3]) > 0
+    level, _ = labels_back(muscle, np.zeros(len(muscle), np.float32), own, frame)
+    assert muscles_lean_deg(level, pixel) == pytest.approx(0, abs=1.0)
+
+
+def test_a_small_lean_is_left_alone() -> None:
+    assert upright_frame(geometry(), 6.0) is None
+    assert upright_frame(geometry(), -6.0) is None
+    assert upright_frame(geometry(), 8.0) is not None
+    assert upright_frame(geometry(), 100.0) is None  # left and right were not told apart
+
+
+@pytest.mark.parametrize("lean", [12.0, -40.0])
+def test_steep_thin_slices_of_a_rolled_patient_are_straightened_and_turned(lean: float) -> None:
+    own = geometry(0, 35.0)
+    frame = upright_frame(own, lean)
+    assert frame is not None
+    np.testing.assert_allclose(frame.affine[:3, 0], [0, 0, -1.5], atol=1e-9)
+    left = frame.affine[:3, 2]
+    assert np.degrees(np.arctan2(left[1], left[0])) % 360 == pytest.approx(180 + lean, abs=1.0)

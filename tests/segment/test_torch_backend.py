@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from napari_backfat.model.anatomy import MUSCLES, MuscleGroup, Side
@@ -289,6 +290,27 @@ def test_slices_that_follow_a_rolled_patient_give_the_same_masks(
     _, first = finish(TorchBackend(passes=QUICK), upright)
     _, again = finish(TorchBackend(passes=QUICK), Scan(volumes, volumes[0]))
     np.testing.assert_array_equal(grid.to_file(again.muscle), own.to_file(first.muscle))
+
+
+@pytest.mark.parametrize("degrees", [25.0, -40.0])
+def test_a_rolled_patient_in_upright_slices_gives_the_same_masks(
+    images: dict[Contrast, NDArray[np.float32]], degrees: float
+) -> None:
+    """The header says nothing of the turn; the muscles do."""
+
+    def rolled(image: NDArray[np.float32], order: int) -> NDArray[np.float32]:
+        turned = ndimage.rotate(image, degrees, (1, 2), reshape=False, order=order)
+        return np.ascontiguousarray(np.clip(turned, 0, None), dtype=np.float32)
+
+    _, first = finish(TorchBackend(passes=QUICK), scan_of(dict(images)))
+    scan = scan_of({c: rolled(image, 1) for c, image in images.items()})
+    _, again = finish(TorchBackend(passes=QUICK), scan)
+    expected = rolled(first.muscle.astype(np.float32), 0)
+    assert dice(again.muscle > 0, expected > 0) > 0.93
+    both = (again.muscle > 0) & (expected > 0)
+    np.testing.assert_array_equal(again.muscle[both] % 2, expected[both] % 2)
+    _, plain = finish(TorchBackend(passes=QUICK, upright=False), scan)
+    assert dice(plain.muscle > 0, expected > 0) < dice(again.muscle > 0, expected > 0)
 
 
 def test_every_outline_is_judged_and_judging_needs_no_further_run(
