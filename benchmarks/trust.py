@@ -1,8 +1,9 @@
 """Everything that shows how far the weights can be trusted: ``python -m benchmarks.trust``.
 
-Fits and measures the quality estimate, tries scans that are no back, turns scans, and writes the
-tables into ``docs/ai-trust.md`` between its markers. The worst cases have a page of their own:
-``python -m napari_backfat.train worst``. Both are to be run after every training (``make trust``).
+Fits and measures the quality estimate, tries scans that are no back, turns scans, shows one as
+other protocols would, and writes the tables into ``docs/ai-trust.md`` between its markers. The
+worst cases have a page of their own: ``python -m napari_backfat.train worst``. Both are to be run
+after every training (``make trust``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmarks import negatives, orientations, quality
+from benchmarks import acquisitions, negatives, orientations, quality
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,9 +47,11 @@ def tables(printed: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the three studies, or those that are named; 1 if one of them failed its own check."""
+    """Run the four studies, or those that are named; 1 if one of them failed its own check."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trust")
-    parser.add_argument("names", nargs="*", help="quality, negatives, orientations; all if none")
+    parser.add_argument(
+        "names", nargs="*", help="quality, negatives, orientations, acquisitions; all if none"
+    )
     parser.add_argument("--persons", default="36", help="phantom persons of the quality study")
     parser.add_argument("--maps", default="14", help="deformed label maps of the quality study")
     options = parser.parse_args(arguments)
@@ -57,6 +60,7 @@ def main(arguments: list[str]) -> int:
         "quality": lambda console: quality.main(study, console),
         "negatives": negatives.main,
         "orientations": lambda console: orientations.main([], console),
+        "acquisitions": acquisitions.main,
     }
     worst = 0
     for name in options.names or runs:

@@ -47,6 +47,7 @@ class PatchPlan:
     zoom: float
     centre_on_muscle: bool
     supersample: int = 1
+    small_view: float = 0.0
 
 
 def sample_patch(
@@ -89,6 +90,8 @@ def sample_patch(
     view = np.ones((height, width), dtype=bool)
     if rng.random() < 0.3:
         view = _field_of_view(rng, height, width)
+    if plan.small_view and rng.random() < plan.small_view:
+        view &= _spine_view(rng, cut, plan.spacing_mm / plan.supersample)
     if rng.random() < 0.5:
         cut, part, view = MIRROR[cut[:, ::-1]], part[:, ::-1], view[:, ::-1]
     return cut.astype(np.uint8), part.astype(np.uint8), view
@@ -107,6 +110,32 @@ def _field_of_view(rng: np.random.Generator, height: int, width: int) -> NDArray
             view[:, : int(width * share)] = False
         else:
             view[:, width - int(width * share) :] = False
+    return view
+
+
+def _spine_view(
+    rng: np.random.Generator, classes: NDArray[np.uint8], pixel_mm: float
+) -> NDArray[np.bool_]:
+    """Draw the field of view of a scan of the spine.
+
+    13 to 32 cm around the muscles; or the few centimetres that sagittal slices cover from side to
+    side, with most of the body from front to back.
+    """
+    height, width = classes.shape
+    sagittal = rng.random() < 0.25
+    rows, columns = np.nonzero((classes >= 1) & (classes <= (4 if sagittal else 8)))
+    centre = np.array([height / 2, width / 2])
+    if len(rows):
+        centre = np.array([(rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2])
+    if sagittal:
+        shift, size = (40.0, 12.0), (rng.uniform(180, 340), rng.uniform(48, 110))
+    else:
+        shift, size = (25.0, 25.0), (rng.uniform(110, 300), rng.uniform(130, 320))
+    centre = centre + rng.uniform(-1, 1, 2) * shift / np.float64(pixel_mm)
+    half = np.array(size) / 2 / pixel_mm
+    view = np.zeros((height, width), dtype=bool)
+    low, high = np.maximum(0, centre - half).astype(int), np.ceil(centre + half).astype(int)
+    view[low[0] : high[0], low[1] : high[1]] = True
     return view
 
 
