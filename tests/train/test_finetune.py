@@ -27,7 +27,7 @@ from napari_backfat.segment.partial_loss import keep_loss, partial_loss
 from napari_backfat.segment.torch_backend import TorchBackend
 from napari_backfat.segment.weights import BUNDLED, find_weights, load_networks
 from napari_backfat.train.corrected import SlabSet, slabs_of, split_cases
-from napari_backfat.train.corrected_batches import CorrectedBatches, view_of
+from napari_backfat.train.corrected_batches import CorrectedBatches, fatten, view_of
 from napari_backfat.train.evaluate import run as segment
 from napari_backfat.train.finetune import Tuned, TuneOptions, finetune, run
 from napari_backfat.train.finetune_measure import Found, judge
@@ -189,11 +189,12 @@ def test_an_oblique_scan_is_cut_as_it_is_segmented(tmp_path: Path, lean_deg: flo
     assert len(np.unique(shown.reshape(8, -1).mean(axis=1).round(3))) <= 2  # whole slices
 
 
-def test_a_batch_depends_on_the_step_alone_and_mirrors_labels() -> None:
+@pytest.mark.parametrize("vary_body", [False, True])
+def test_a_batch_depends_on_the_step_alone_and_mirrors_labels(vary_body: bool) -> None:
     cases = [slab_set("a"), slab_set("b", labelled=(1, 3, 5, 7))]
     shares = split_cases(cases, 0)
     both = (*shares.train, *shares.score)
-    one, other = (CorrectedBatches(both, SPEC, 6, seed=3) for _ in range(2))
+    one, other = (CorrectedBatches(both, SPEC, 6, seed=3, vary_body=vary_body) for _ in range(2))
     _ = one(0)
     sides = set()
     for step in range(6):
@@ -215,6 +216,53 @@ def test_a_batch_depends_on_the_step_alone_and_mirrors_labels() -> None:
                 sides.add(tuple(known[i].tolist()))
     assert len(sides) == 2  # left alone and, mirrored, right alone
     assert not torch.equal(one(0)[0], one(1)[0])
+
+
+def test_fat_is_put_into_the_labelled_muscles_and_nowhere_else() -> None:
+    labels = np.zeros((80, 120), dtype=np.uint8)
+    labels[30:60, 20:55], labels[30:60, 65:100] = 3, 4
+    labels[:, :5] = IGNORE
+    image = np.zeros((2, 80, 120), dtype=np.float32)
+    image[0] = np.where(labels > 0, 0.5, 0.1)
+    image[1] = np.where(labels > 0, 0.02, 0.7)
+    image[:, labels == IGNORE] = 0
+    muscle = (labels == 3) | (labels == 4)
+    shares = []
+    for seed in range(20):
+        fatter = fatten(np.random.default_rng(seed), image, labels)
+        np.testing.assert_array_equal(fatter[:, ~muscle], image[:, ~muscle])
+        gone, come = image[0] - fatter[0], fatter[1] - image[1]
+        # What water loses, fat gains, in the proportion of their pure signals.
+        np.testing.assert_allclose(come[muscle] / 0.68, gone[muscle] / 0.4, atol=1e-5)
+        shares.append(float((come[muscle] / 0.68).mean()))
+    assert min(shares) >= 0
+    assert max(shares) > 0.2 > 0.1 > min(shares)
+    unlabelled = np.zeros_like(labels)
+    np.testing.assert_array_equal(fatten(np.random.default_rng(0), image, unlabelled), image)
+
+
+def test_varied_bodies_are_wider_and_slimmer() -> None:
+    """Both ways of making batches stretch a slice, but only one of them from side to side."""
+
+    def widths(vary_body: bool) -> list[float]:
+        batches = CorrectedBatches(
+            split_cases([slab_set("a")], 0).train, SPEC, 6, seed=3, vary_body=vary_body
+        )
+        found = []
+        for step in range(8):
+            _, labels, _ = batches(step)
+            middles = [
+                [float((x == m).nonzero()[:, 1].float().mean()) for m in (3, 4)]
+                for x in labels
+                if (x == 3).sum() > 40 and (x == 4).sum() > 40
+            ]
+            found += [abs(b - a) for a, b in middles]
+        return found
+
+    plain, varied = widths(vary_body=False), widths(vary_body=True)
+    assert min(len(plain), len(varied)) > 20
+    assert np.std(varied) > 2 * np.std(plain)
+    assert np.mean(varied) == pytest.approx(np.mean(plain), rel=0.1)
 
 
 def test_a_scan_is_also_shown_as_single_images() -> None:

@@ -66,6 +66,24 @@ def test_sides_stay_right_through_deformation_and_mirroring() -> None:
                 assert means[0] > means[1], f"muscle {left}, seed {seed}"
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_scan_of_the_spine_alone_shows_the_back_and_ends_on_all_sides(seed: int) -> None:
+    one = blocks()
+    classes = place_muscles(np.random.default_rng(seed), one)
+    spans, held = [], []
+    for draw in range(12):
+        rng = np.random.default_rng([seed, draw])
+        plan = PatchPlan((96, 128), 4.0, 40.0, 0.1, False, supersample=2, small_view=1.0)
+        cut, _, view = sample_patch(rng, classes, np.zeros_like(classes), plan)
+        back = (cut >= 1) & (cut <= 4)
+        held.append((back & view).sum() / max(1, back.sum()))
+        rows, columns = (np.flatnonzero(view.any(axis=a)) for a in (1, 0))
+        spans.append((len(rows) * 2.0, len(columns) * 2.0))
+    assert max(s[1] for s in spans) <= 324
+    assert min(s[1] for s in spans) < 160
+    assert np.mean(held) > 0.5
+
+
 def test_mirroring_twice_changes_nothing() -> None:
     np.testing.assert_array_equal(MIRROR[MIRROR], np.arange(256))
     assert label_of_class()[TissueClass.UNKNOWN_MUSCLE] == 255
