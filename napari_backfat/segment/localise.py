@@ -40,7 +40,11 @@ class Place:
 
 
 def locate(
-    probability: NDArray[np.float32], grid: PlaneGrid, pixel_mm: float, slab_mm: float
+    probability: NDArray[np.float32],
+    grid: PlaneGrid,
+    pixel_mm: float,
+    slab_mm: float,
+    shape: tuple[int, int] | None = None,
 ) -> Place | None:
     """Find the box of the back muscles.
 
@@ -54,6 +58,9 @@ def locate(
         Pixel size of the window.
     slab_mm : float
         Distance between slabs.
+    shape : tuple of int, optional
+        Size (Y, X) of the scan's slices in voxels. What the network guesses beyond them, where a
+        muscle is cut by the field of view, is no place to look.
 
     Returns
     -------
@@ -68,6 +75,10 @@ def locate(
         labels[better] = value
         np.maximum(best, probability[:, value], out=best)
     muscle = (labels > 0) & (best > 0.5)
+    for axis, size in enumerate(shape or ()):
+        at = grid.positions(axis)
+        outside = (at < -0.5) | (at > size - 0.5)
+        muscle[(slice(None),) * (axis + 1) + (outside,)] = False
     # Muscles of one person are one cluster of regions a few centimetres apart.
     radius = max(1, round(_JOIN_MM / pixel_mm))
     joined = muscle.view(np.uint8)

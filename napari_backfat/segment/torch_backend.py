@@ -117,7 +117,8 @@ class TorchBackend:
         spacing = geometry.spacing_mm
         slab_mm = spacing[0] * geometry.shape[0] / len(slabs)
         yield Progress(0.2, "Looking for the back muscles")
-        place = locate(view.rough, view.grid, weights.coarse.spacing_mm, slab_mm)
+        pixel = weights.coarse.spacing_mm
+        place = locate(view.rough, view.grid, pixel, slab_mm, geometry.shape[1:])
         if place is None:
             yield Progress(1.0, NOTHING_FOUND.text)
             empty = np.zeros(own.shape, dtype=np.uint8)
@@ -192,7 +193,12 @@ class TorchBackend:
         thick = len(to_slabs) == depth
         slabs = np.stack(channels if thick else [np.tensordot(to_slabs, c, 1) for c in channels], 1)
         yield Progress(0.04, "Looking for the back muscles")
-        grid = window_for((height, width), (spacing[1], spacing[2]), weights.coarse.spacing_mm)
+        # Never less than training has seen: a small field of view that filled the window would be
+        # normalised to other values.
+        least = [n * weights.coarse.spacing_mm for n in weights.coarse.window]
+        extent = (max(least[0], height * spacing[1]), max(least[1], width * spacing[2]))
+        pixel = (spacing[1], spacing[2])
+        grid = window_for((height, width), pixel, weights.coarse.spacing_mm, extent_mm=extent)
         rough = np.zeros((len(slabs), 9, *grid.size), dtype=np.float32)
         look = (Pass(1.0, False),)
         for step in predict(coarse, slabs, grid, look, device, 2 * _BATCH):

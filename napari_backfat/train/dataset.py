@@ -43,8 +43,10 @@ _LEVELLED = {"lumbar", "oblique"}  # kinds of which slices of the lower levels c
 def plan_for(stage: str, config: StageConfig) -> PatchPlan:
     """How patches are cut for a stage."""
     if stage == "coarse":
+        # Patients lie rolled, and scans of the spine end close to it. What is found is then
+        # turned level (segment/reformat.py), so the fine network need not know it.
         return PatchPlan(
-            config.patch, config.spacing_mm, 70.0, 0.12, False, supersample=2, small_view=0.4
+            config.patch, config.spacing_mm, 70.0, 0.12, False, 2, turn=0.28, small_view=0.4
         )
     small = 0.12 if stage == "refine" else 0.0
     return PatchPlan(config.patch, config.spacing_mm, 28.0, 0.09, True, small_view=small)

@@ -47,6 +47,7 @@ class PatchPlan:
     zoom: float
     centre_on_muscle: bool
     supersample: int = 1
+    turn: float = 0.05
     small_view: float = 0.0
 
 
@@ -74,7 +75,7 @@ def sample_patch(
     zoom = float(np.exp(rng.normal(0, plan.zoom)))
     step = np.array([np.exp(rng.normal(0, 0.03)), np.exp(rng.normal(0, 0.03))])
     step *= plan.spacing_mm / plan.supersample / zoom
-    angle = float(rng.normal(0, 0.05))
+    angle = float(rng.normal(0, plan.turn))
     yy, xx = np.mgrid[:height, :width].astype(np.float32)
     y, x = (yy - height / 2) * step[0], (xx - width / 2) * step[1]
     if rng.random() < 0.7:

@@ -70,3 +70,17 @@ def test_erectors_are_one_back_although_no_multifidus_is_seen_between(
         map_[0, 0, 40:48, x : x + 10] = 0
         map_[0, value, 40:48, x : x + 10] = 1
     assert (locate(map_, GRID, 4.0, 5.0) is not None) == found
+
+
+def test_what_is_guessed_beyond_the_scan_does_not_stretch_the_box() -> None:
+    grid = PlaneGrid((99.5 - 60, 119.5 - 72), GRID.size, GRID.step)
+    whole = locate(rough(range(4, 10), 16), GRID, 4.0, 5.0)
+    cut = locate(rough(range(4, 10), 16), grid, 4.0, 5.0, (60, 64))
+    assert whole is not None
+    assert cut is not None
+    assert cut.slabs == whole.slabs
+    assert cut.extent_mm[1] < whole.extent_mm[1] - 20
+    assert 0 < cut.centre[0] < 60
+    assert 0 < cut.centre[1] < 64
+    # All muscle guessed lies beyond a scan of another place.
+    assert locate(rough(range(4, 10), 16), GRID, 4.0, 5.0, (20, 20)) is None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,10 +13,12 @@ from napari_backfat.model.anatomy import MUSCLES, MuscleGroup, Side
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.geometry import FileGrid
 from napari_backfat.model.volume import Contrast, Scan, Source, Volume
+from napari_backfat.segment import torch_backend
 from napari_backfat.segment.backend import BACKENDS, DEFAULT_BACKEND, Segmentation
-from napari_backfat.segment.inference import Pass
+from napari_backfat.segment.inference import Pass, predict
 from napari_backfat.segment.reformat import labels_back, resample, upright_frame
 from napari_backfat.segment.torch_backend import TorchBackend, network_channels
+from napari_backfat.segment.weights import BUNDLED, find_weights
 from napari_backfat.train.phantom_anatomy import Anatomy, make_anatomy
 from napari_backfat.train.phantom_params import PhantomParams
 from napari_backfat.train.phantom_signal import make_images
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_backfat.model.progress import Progress
+    from napari_backfat.segment.preprocess import PlaneGrid
 
 SHAPE, SPACING = (5, 150, 220), (12.0, 1.8, 1.8)
 ORIENTATIONS = [
@@ -290,6 +293,40 @@ def test_slices_that_follow_a_rolled_patient_give_the_same_masks(
     _, first = finish(TorchBackend(passes=QUICK), upright)
     _, again = finish(TorchBackend(passes=QUICK), Scan(volumes, volumes[0]))
     np.testing.assert_array_equal(grid.to_file(again.muscle), own.to_file(first.muscle))
+
+
+@pytest.mark.parametrize("width_mm", [170, 220])
+@pytest.mark.parametrize("contrast", [Contrast.FAT, Contrast.T1W])
+def test_a_scan_of_the_spine_alone_is_outlined_like_one_of_the_trunk(
+    person: Anatomy,
+    images: dict[Contrast, NDArray[np.float32]],
+    contrast: Contrast,
+    width_mm: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    windows = []
+
+    def seen(network: object, slabs: NDArray[np.float32], grid: PlaneGrid, *rest: Any) -> Any:
+        windows.append(grid.size)
+        return predict(network, slabs, grid, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch_backend, "predict", seen)
+    rows, columns = np.nonzero(person.muscles.any(axis=0))
+    half = int(width_mm / SPACING[1] / 2)
+    box = tuple(
+        slice(max(0, int(at.min() + at.max()) // 2 - half), int(at.min() + at.max()) // 2 + half)
+        for at in (rows, columns)
+    )
+    small = np.ascontiguousarray(images[contrast][:, box[0], box[1]])
+    _, result = finish(TorchBackend(passes=QUICK), scan_of({contrast: small}))
+    truth = person.muscles[:, box[0], box[1]]
+    assert dice(np.isin(result.muscle, (1, 2, 3, 4)), np.isin(truth, (1, 2, 3, 4))) > 0.88
+    for z in range(len(truth)):
+        assert dice(result.muscle[z] > 0, truth[z] > 0) > 0.75, z
+    # On real scans this hangs on the coarse window: it is never smaller than in training.
+    trained = find_weights(BUNDLED).coarse.window
+    assert windows[0] >= trained
+    assert windows[0][1] >= trained[1]
 
 
 @pytest.mark.parametrize("degrees", [25.0, -40.0])
