@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _LEAST_SLICE_CM2 = 1.5  # back muscle in a slice below which the slice holds none
 _LEAST_BEST_CM2 = 5.0  # back muscle in the best slice below which the scan holds none
-_JOIN_MM = 20.0  # left and right erector alone, without a multifidus, lie up to 4 cm apart
+# Left and right erector alone, without a multifidus, lie up to 4 cm apart.
+_JOIN_MM = 20.0
 _MARGIN_MM = 22.0
 _Z_MARGIN_MM = 10.0
 
@@ -80,9 +81,10 @@ def locate(
         outside = (at < -0.5) | (at > size - 0.5)
         muscle[(slice(None),) * (axis + 1) + (outside,)] = False
     # Muscles of one person are one cluster of regions a few centimetres apart.
-    radius = max(1, round(_JOIN_MM / pixel_mm))
+    # So are those of slices between which a few were not recognised.
     joined = muscle.view(np.uint8)
-    for axis in (1, 2):  # a square, one axis after the other: quick on a whole body
+    for axis, step_mm in enumerate((slab_mm, pixel_mm, pixel_mm)):
+        radius = round(_JOIN_MM / step_mm)  # a box, one axis after the other: quick on a whole body
         joined = ndimage.maximum_filter1d(joined, 2 * radius + 1, axis=axis, mode="constant")
     regions, count = ndimage.label(joined, structure=np.ones((3, 3, 3)))
     if count == 0:

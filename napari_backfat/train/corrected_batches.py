@@ -102,7 +102,8 @@ class CorrectedBatches:
             scan, and which labels each case knows (B, 9) bool.
         """
         rng = np.random.default_rng([self._seed, 17, step])
-        for transform in (self._bend, self._look, self._gamma, self._tones):
+        used = (self._bend, self._look, self._gamma)
+        for transform in (*used, self._tones) if self._vary else used:
             transform.set_random_state(int(rng.integers(2**31)))
         drawn = [self._draw(rng) for _ in range(self._batch)]
         images = normalise_batch(torch.stack([d[0] for d in drawn]))

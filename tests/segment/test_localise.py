@@ -84,3 +84,15 @@ def test_what_is_guessed_beyond_the_scan_does_not_stretch_the_box() -> None:
     assert 0 < cut.centre[1] < 64
     # All muscle guessed lies beyond a scan of another place.
     assert locate(rough(range(4, 10), 16), GRID, 4.0, 5.0, (20, 20)) is None
+
+
+@pytest.mark.parametrize(("missing", "found"), [(2, True), (6, True), (12, False)])
+def test_slices_that_were_not_recognised_between_others_are_looked_at(
+    missing: int, found: bool
+) -> None:
+    map_ = rough(range(2, 28), 30)
+    gap = slice(14, 14 + missing)
+    map_[gap] = rough(range(0), 1)[0]
+    place = locate(map_, GRID, 4.0, 5.0)
+    assert place is not None
+    assert (place.slabs == range(30)) == found
