@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_backfat.io.dicom_role import role_of
-from napari_backfat.io.dicom_stack import MIN_SLICES, by_place, check_frames, stack_of
+from napari_backfat.io.dicom_stack import (
+    MIN_SLICES,
+    by_place,
+    check_frames,
+    normal_of,
+    same_direction,
+    stack_of,
+)
 from napari_backfat.io.dicom_stations import MAX_STATIONS
 from napari_backfat.io.stations import plan_of
 from napari_backfat.model.errors import BackfatError
@@ -16,6 +25,8 @@ if TYPE_CHECKING:
     from napari_backfat.io.dicom_frame import Frame
     from napari_backfat.model.volume import Contrast
 
+_MAX_BLOCKS = 24
+_MOST_ANGLE_DEG = 40.0  # between blocks along discs; the planes of a localiser lie at 90
 _STATION_KEYS = ("stack", "acquisition", "acquisition time")
 
 
@@ -25,7 +36,7 @@ def parts_of(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
     try:
         check_frames(unique)
     except BackfatError:
-        return _by_stack(unique) or [("", unique)]
+        return _by_stack(unique) or _by_angle(unique) or [("", unique)]
     # Water and fat are told apart even where their slices do not coincide.
     kinds: dict[tuple[Contrast, str], list[Frame]] = {}
     for frame in unique:
@@ -53,6 +64,38 @@ def _by_stack(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
     except BackfatError:
         return []
     return [(f"stack {_word(name)}", members) for name, members in groups.items()]
+
+
+def _by_angle(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
+    """Split slices along the discs into blocks of one angle, if each block is a volume."""
+    if any(f.orientation is None or f.position is None for f in frames):
+        return []
+    groups: list[list[Frame]] = []
+    for frame in frames:
+        same = next((g for g in groups if same_direction(g[0], frame)), None)
+        if same is not None:
+            same.append(frame)
+        elif len(groups) < _MAX_BLOCKS:
+            groups.append([frame])
+        else:
+            return []
+    normals = np.array([normal_of(group[0]) for group in groups])
+    if np.degrees(np.arccos(np.clip(normals @ normals[0], -1, 1))).max() > _MOST_ANGLE_DEG:
+        return []
+    try:
+        for members in groups:
+            stack_of(members)
+    except BackfatError:
+        return []
+    # Head, left or front first.
+    axis = int(np.argmax(np.abs(normals[0])))
+    sign = -1 if axis == 1 else 1
+    groups.sort(key=lambda g: -sign * float(np.mean([f.position[axis] for f in g if f.position])))
+    return [
+        (", ".join(filter(None, (f"block {i} of {len(groups)}", part))), split)
+        for i, members in enumerate(groups, start=1)
+        for part, split in parts_of(members)
+    ]
 
 
 def _by_keys(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:

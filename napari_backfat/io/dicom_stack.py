@@ -53,6 +53,14 @@ def normal_of(frame: Frame) -> NDArray[np.float64]:
     return normal / np.linalg.norm(normal)
 
 
+def same_direction(one: Frame, other: Frame) -> bool:
+    """Say whether the rows and columns of two frames point the same way."""
+    assert one.orientation is not None
+    assert other.orientation is not None
+    apart = np.abs(np.array(one.orientation) - np.array(other.orientation))
+    return bool(apart.max() <= _SAME_DIRECTION)
+
+
 def by_place(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Group frames of one orientation that lie at the same place along their normal, in order."""
     normal = normal_of(frames[0])
@@ -95,8 +103,7 @@ def check_frames(frames: Sequence[Frame]) -> None:
     sizes = {(f.rows, f.columns) for f in frames}
     if len(sizes) > 1:
         raise BackfatError("Its images have different sizes; export one series alone.")
-    directions = np.array([f.orientation for f in frames])
-    if np.abs(directions - directions[0]).max() > _SAME_DIRECTION:
+    if not all(same_direction(frames[0], frame) for frame in frames):
         raise BackfatError(
             "Its slices lie in different orientations, as in a localiser; choose a series whose "
             "slices are parallel."

@@ -22,6 +22,8 @@ from tests.io.files import affine_for
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pydicom.dataset import FileDataset
+
 SHAPE = (7, 6, 5)
 DIXON = {
     "WATER": ["DERIVED", "PRIMARY", "DIXON", "WATER"],
@@ -247,6 +249,57 @@ def test_irregular_series_are_explained(problem: str, words: str, tmp_path: Path
     assert all(s.problem for s in list_series(folder))
     with pytest.raises(BackfatError, match=words):
         open_scan([folder])
+
+
+def along_discs(angles: tuple[float, ...], slices: int = 4) -> list[FileDataset]:
+    """One series of axial slices in blocks, each tilted along its disc, from head to foot."""
+    images: list[FileDataset] = []
+    for i, angle in enumerate(angles):
+        affine = affine_for("LPS", spacing=(1, 1, 4))
+        turn = np.eye(3)
+        c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        turn[1:, 1:] = [[c, -s], [s, c]]
+        affine[:3, :3] = turn @ affine[:3, :3]
+        affine[:3, 3] = (12.0, 20.0, -36.0 * i)
+        uid = images[0].SeriesInstanceUID if images else None
+        images += classic(stored_voxels((6, 5, slices), i), affine, uid)
+    return images
+
+
+def test_blocks_along_the_discs_open_one_by_one(tmp_path: Path) -> None:
+    images = along_discs((-12.0, -3.0, 8.0, 27.0))
+    folder = save(tmp_path / "s", [images[i] for i in np.random.default_rng(0).permutation(16)])
+    infos = list_series(folder)
+    assert [i.part for i in infos] == [f"block {n} of 4" for n in (1, 2, 3, 4)]
+    assert not any(i.problem for i in infos)
+    with pytest.raises(BackfatError, match="block 2 of 4"):
+        open_scan([folder])
+    heights = []
+    for i, info in enumerate(infos):
+        scan = open_scan([info.address])
+        wanted = scaled(stored_voxels((6, 5, 4), i))
+        grid = scan.reference.file_grid
+        np.testing.assert_array_equal(
+            np.sort(scan.images[0].voxels.ravel()), np.sort(wanted.ravel())
+        )
+        assert grid.geometry.obliquity_deg == pytest.approx(
+            abs((-12.0, -3.0, 8.0, 27.0)[i]), abs=0.1
+        )
+        heights.append(float(scan.geometry.corners_mm[:, 2].mean()))
+    assert heights == sorted(heights, reverse=True)
+
+
+@pytest.mark.parametrize("angles", [(-12.0, 80.0), (0.0, 90.0, 10.0)])
+def test_the_planes_of_a_localiser_are_no_blocks(angles: tuple[float, ...], tmp_path: Path) -> None:
+    folder = save(tmp_path / "s", along_discs(angles))
+    (info,) = list_series(folder)
+    assert "different orientations" in info.problem
+
+
+def test_blocks_of_two_slices_are_explained(tmp_path: Path) -> None:
+    folder = save(tmp_path / "s", along_discs((-12.0, 10.0), slices=2))
+    (info,) = list_series(folder)
+    assert "different orientations" in info.problem
 
 
 def test_a_case_finds_its_series_again(tmp_path: Path) -> None:
