@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_backfat.model.anatomy import MUSCLES
+from napari_backfat.segment.looking import turned_upright
 from napari_backfat.segment.network import IGNORE, N_LABELS
 from napari_backfat.segment.preprocess import resample_plane
 from napari_backfat.segment.reformat import labels_back
-from napari_backfat.segment.torch_backend import network_channels, turned_upright
+from napari_backfat.segment.torch_backend import network_channels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator

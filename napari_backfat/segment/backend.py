@@ -26,8 +26,8 @@ class QualityFlag:
     muscle : Muscle or None
         The muscle concerned, or None for the whole case.
     kind : str
-        "not found", "cut by field of view", "continues beyond the scan", "low confidence" or
-        "no paraspinal muscles".
+        "not found", "cut by field of view", "continues beyond the scan", "ends within the scan",
+        "missing in slices", "low confidence", "doubtful case" or "no paraspinal muscles".
     text : str
         One sentence for people.
     """

@@ -25,6 +25,8 @@ NOTHING_FOUND = QualityFlag(
 CUT = "cut by field of view"
 _LOW_CONFIDENCE = 0.75  # for models without a quality estimate
 _NEAR_EDGE_MM = 3.0  # the network's outline may stop a pixel or two before the image does
+_BACK = (1, 2, 3, 4)  # multifidus and erector spinae run through every lumbar slice
+_LARGE = 0.5  # of the usual cross-section
 _SEVERAL = 4  # doubtful muscles that make a doubtful case
 
 
@@ -70,7 +72,7 @@ def quality_flags(
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0),
     quality: Mapping[Muscle, MuscleQuality] | None = None,
 ) -> tuple[QualityFlag, ...]:
-    """Find missing, cut and doubtful muscles.
+    """Find missing, cut, interrupted and doubtful muscles.
 
     Parameters
     ----------
@@ -109,11 +111,13 @@ def quality_flags(
                 "check every slice before using a number of this scan.",
             )
         )
+    flags.extend(_lost_ends(muscle, area))
     for m in MUSCLES:
         mask = muscle == int(m)
         if not mask.any():
             flags.append(_missing(m, muscle, area))
             continue
+        flags.extend(_gaps(m, mask, area))
         flags.extend(_cut(m, mask, area, spacing_mm))
         if m in quality:
             if quality[m].doubtful:
@@ -130,6 +134,50 @@ def quality_flags(
         elif confidence.get(m, 1.0) < _LOW_CONFIDENCE:
             flags.append(_doubt(m, f"mean probability {confidence[m]:.2f}"))
     return tuple(flags)
+
+
+def _lost_ends(muscle: NDArray[np.uint8], area: ImageArea) -> Iterator[QualityFlag]:
+    """Say where all outlines stop within the scan although the muscles are as large as elsewhere.
+
+    They taper towards the sacrum; where they do not, slices were lost, or the scan goes on above
+    the levels that the network knows.
+    """
+    size = np.isin(muscle, _BACK).sum(axis=(1, 2))
+    present = np.flatnonzero(size)
+    if present.size == 0:
+        return
+    usual = float(np.percentile(size[present], 75))
+    first, last = int(present[0]), int(present[-1])
+    top, bottom = area.slices
+    ends = []
+    if first > top and size[first] >= _LARGE * usual:
+        ends.append(f"begin at slice {first}")
+    if last < bottom and size[last] >= _LARGE * usual:
+        ends.append(f"end at slice {last}")
+    if ends:
+        yield QualityFlag(
+            None,
+            "ends within the scan",
+            f"The outlines {' and '.join(ends)}, where the back muscles are as large as elsewhere: "
+            "look at the slices beyond.",
+        )
+
+
+def _gaps(m: Muscle, mask: NDArray[np.bool_], area: ImageArea) -> Iterator[QualityFlag]:
+    """Say which slices lack a muscle between slices that hold it."""
+    present: NDArray[np.bool_] = np.asarray(mask.any(axis=(1, 2)))
+    held = np.flatnonzero(present)
+    filled = area.last[:, 0] >= area.first[:, 0]
+    lacking = [z for z in range(held[0], held[-1]) if filled[z] and not present[z]]
+    if lacking:
+        which = f"slice {lacking[0]}"
+        if len(lacking) > 1:
+            which = f"{len(lacking)} slices from {lacking[0]} to {lacking[-1]}"
+        yield QualityFlag(
+            m,
+            "missing in slices",
+            f"{m.display_name} is missing in {which}, between slices that hold it.",
+        )
 
 
 def _doubt(m: Muscle, why: str) -> QualityFlag:

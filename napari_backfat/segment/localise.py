@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 _LEAST_SLICE_CM2 = 1.5  # back muscle in a slice below which the slice holds none
 _LEAST_BEST_CM2 = 5.0  # back muscle in the best slice below which the scan holds none
-# Left and right erector alone, without a multifidus, lie up to 4 cm apart.
-_JOIN_MM = 20.0
+# Left and right erector alone, without a multifidus, lie 4 cm apart, and more where their inner
+# parts are not recognised either: the wider reach is tried where the first finds one side only.
+_JOIN_MM = (40.0, 70.0)
 _MARGIN_MM = 22.0
 _Z_MARGIN_MM = 10.0
 
@@ -68,32 +69,12 @@ def locate(
     Place or None
         None when nothing that looks like paraspinal muscles is there.
     """
-    # Label by label: argmax along a strided axis takes four times as long on a whole body.
-    best = probability[:, 0].copy()
-    labels = np.zeros(best.shape, dtype=np.uint8)
-    for value in range(1, probability.shape[1]):
-        better = probability[:, value] > best
-        labels[better] = value
-        np.maximum(best, probability[:, value], out=best)
-    muscle = (labels > 0) & (best > 0.5)
-    for axis, size in enumerate(shape or ()):
-        at = grid.positions(axis)
-        outside = (at < -0.5) | (at > size - 0.5)
-        muscle[(slice(None),) * (axis + 1) + (outside,)] = False
-    # Muscles of one person are one cluster of regions a few centimetres apart.
-    # So are those of slices between which a few were not recognised.
-    joined = muscle.view(np.uint8)
-    for axis, step_mm in enumerate((slab_mm, pixel_mm, pixel_mm)):
-        radius = round(_JOIN_MM / step_mm)  # a box, one axis after the other: quick on a whole body
-        joined = ndimage.maximum_filter1d(joined, 2 * radius + 1, axis=axis, mode="constant")
-    regions, count = ndimage.label(joined, structure=np.ones((3, 3, 3)))
-    if count == 0:
+    labels = recognised(probability, grid, pixel_mm, slab_mm, shape)
+    if labels is None:
         return None
-    back = muscle & (labels <= 4)
-    sizes = ndimage.sum_labels(back, regions, np.arange(1, count + 1))
-    chosen = muscle & (regions == int(np.argmax(sizes)) + 1)
+    chosen = labels > 0
     area = (chosen & (labels <= 4)).sum(axis=(1, 2)) * (pixel_mm / 10) ** 2
-    if area.max() < _LEAST_BEST_CM2 or not _has_two_sides(chosen, labels):
+    if area.max() < _LEAST_BEST_CM2:
         return None
     with_muscle = np.flatnonzero(area >= min(_LEAST_SLICE_CM2, 0.3 * area.max()))
     margin = max(1, int(np.ceil(_Z_MARGIN_MM / slab_mm)))
@@ -111,6 +92,60 @@ def locate(
         (float(extent[0]), float(extent[1])),
         range(first, last + 1),
     )
+
+
+def recognised(
+    probability: NDArray[np.float32],
+    grid: PlaneGrid,
+    pixel_mm: float,
+    slab_mm: float,
+    shape: tuple[int, int] | None = None,
+) -> NDArray[np.uint8] | None:
+    """Find the one cluster of regions that is a back; see `locate` for the parameters.
+
+    Returns
+    -------
+    ndarray, shape (slabs, Y, X), uint8, or None
+        `Muscle` ids, zero everywhere else; None when no cluster has a left and a right side.
+    """
+    # Label by label: argmax along a strided axis takes four times as long on a whole body.
+    best = probability[:, 0].copy()
+    labels = np.zeros(best.shape, dtype=np.uint8)
+    for value in range(1, probability.shape[1]):
+        better = probability[:, value] > best
+        labels[better] = value
+        np.maximum(best, probability[:, value], out=best)
+    labels[best <= 0.5] = 0
+    for axis, size in enumerate(shape or ()):
+        at = grid.positions(axis)
+        outside = (at < -0.5) | (at > size - 0.5)
+        labels[(slice(None),) * (axis + 1) + (outside,)] = 0
+    for apart_mm in _JOIN_MM:
+        chosen = _largest_cluster(labels, (slab_mm, pixel_mm, pixel_mm), apart_mm)
+        if chosen is not None and _has_two_sides(chosen, labels):
+            return np.where(chosen, labels, 0).astype(np.uint8)
+    return None
+
+
+def _largest_cluster(
+    labels: NDArray[np.uint8], step_mm: tuple[float, float, float], apart_mm: float
+) -> NDArray[np.bool_] | None:
+    """Muscles of one person are one cluster of regions a few centimetres apart.
+
+    So are those of slices between which a few were not recognised.
+    """
+    muscle = labels > 0
+    joined = muscle.view(np.uint8)
+    for axis, step in enumerate(step_mm):  # a box, one axis after the other: quick on a whole body
+        radius = round(apart_mm / 2 / step)
+        joined = ndimage.maximum_filter1d(joined, 2 * radius + 1, axis=axis, mode="constant")
+    regions, count = ndimage.label(joined, structure=np.ones((3, 3, 3)))
+    if count == 0:
+        return None
+    back = muscle & (labels <= 4)
+    sizes = ndimage.sum_labels(back, regions, np.arange(1, count + 1))
+    chosen: NDArray[np.bool_] = muscle & (regions == int(np.argmax(sizes)) + 1)
+    return chosen
 
 
 def _has_two_sides(chosen: NDArray[np.bool_], labels: NDArray[np.uint8]) -> bool:

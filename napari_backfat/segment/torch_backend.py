@@ -14,21 +14,15 @@ from napari_backfat.model.progress import Progress
 from napari_backfat.model.volume import Contrast
 from napari_backfat.segment.backend import Segmentation
 from napari_backfat.segment.cleanup import clean
-from napari_backfat.segment.devices import check_memory, resolve_device
+from napari_backfat.segment.devices import resolve_device
 from napari_backfat.segment.drawing import Outlines, draw
 from napari_backfat.segment.flags import NOTHING_FOUND, image_area, quality_flags
 from napari_backfat.segment.inference import Pass, predict, smooth_along
 from napari_backfat.segment.localise import Place, locate
-from napari_backfat.segment.preprocess import slab_matrix, window_for
+from napari_backfat.segment.looking import Eyes, room_for
+from napari_backfat.segment.preprocess import window_for
 from napari_backfat.segment.quality import gather, judge_all
-from napari_backfat.segment.reformat import (
-    ROLLED_DEG,
-    labels_back_steps,
-    muscles_lean_deg,
-    resample,
-    upright_frame,
-    upright_turn_deg,
-)
+from napari_backfat.segment.reformat import labels_back_steps, upright_frame
 from napari_backfat.segment.torch_work import torch_at_work
 from napari_backfat.segment.weights import BUNDLED, find_weights, load_networks
 
@@ -43,7 +37,6 @@ if TYPE_CHECKING:
     from napari_backfat.model.geometry import Geometry
     from napari_backfat.model.volume import Scan
     from napari_backfat.segment.backend import QualityFlag
-    from napari_backfat.segment.preprocess import PlaneGrid
     from napari_backfat.segment.quality import MuscleQuality
     from napari_backfat.segment.weights import Weights
 
@@ -52,18 +45,6 @@ T = TypeVar("T")
 _BATCH = 2  # slices at a time: small enough that cancelling answers within a second on a laptop
 _PASSES = (Pass(1.0, False), Pass(1.0, True), Pass(1.12, False), Pass(0.92, True))
 _ALONG_MM = 2.5
-_TURNS = 3  # how often a turned scan is looked at to find out how far it is turned
-_BASE_BYTES = 900_000_000  # torch, the two networks and their activations for one batch
-
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """Slabs (N, 2, Y, X), the weights of their slices, and the coarse network's map of them."""
-
-    slabs: NDArray[np.float32]
-    to_slabs: NDArray[np.float32]
-    grid: PlaneGrid
-    rough: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -108,14 +89,14 @@ class TorchBackend:
         yield Progress(0.006, "Checking memory and weights")
         weights = find_weights(self.folder)
         own = scan.geometry
-        _check_memory(own, upright_frame(own) if self.upright else None, device)
+        room_for(own, upright_frame(own) if self.upright else None, device)
         yield Progress(0.01, "Loading the network")
         coarse, fine = (network.to(device) for network in load_networks(weights))
         channels = network_channels(scan)
-        frame, view = yield from self._look_upright(weights, coarse, channels, own, device)
+        eyes = Eyes(coarse, weights.coarse, device)
+        frame, view = yield from eyes.look_level(channels, own, self.upright)
         geometry, slabs, to_slabs = frame or own, view.slabs, view.to_slabs
-        spacing = geometry.spacing_mm
-        slab_mm = spacing[0] * geometry.shape[0] / len(slabs)
+        spacing, slab_mm = geometry.spacing_mm, view.slab_mm
         yield Progress(0.2, "Looking for the back muscles")
         pixel = weights.coarse.spacing_mm
         place = locate(view.rough, view.grid, pixel, slab_mm, geometry.shape[1:])
@@ -148,64 +129,6 @@ class TorchBackend:
         flags = quality_flags(muscle, confidence, seen, own.spacing_mm, quality)
         yield Progress(1.0, "Done")
         return self._result(weights, muscle, device, flags, started, doubt, quality)
-
-    def _look_upright(
-        self,
-        weights: Weights,
-        coarse: nn.Module,
-        channels: list[NDArray[np.float32]],
-        own: Geometry,
-        device: str,
-    ) -> Generator[Progress, None, tuple[Geometry | None, _View]]:
-        """Look at the scan, and again with the muscles level where they lie turned in it."""
-        frame, turn, pixel = None, 0.0, weights.coarse.spacing_mm
-        view = yield from self._look(weights, coarse, channels, own, device)
-        # The network is used to level backs: the more level, the better it says what is left.
-        for _ in range(_TURNS if self.upright else 0):
-            lean = muscles_lean_deg(view.rough.argmax(axis=1), (pixel, pixel))
-            if frame is not None:
-                if lean is None or abs(lean) <= ROLLED_DEG:
-                    break
-                lean += turn
-            better, turn = upright_frame(own, lean), upright_turn_deg(own, lean)
-            if better is None:
-                break
-            frame = better
-            _check_memory(own, frame, device)
-            del view  # a whole scan as slabs
-            yield Progress(0.02, "Turning the scan upright")
-            turned = yield from turned_upright(channels, own, frame)
-            view = yield from self._look(weights, coarse, turned, frame, device)
-        return frame, view
-
-    def _look(
-        self,
-        weights: Weights,
-        coarse: nn.Module,
-        channels: list[NDArray[np.float32]],
-        geometry: Geometry,
-        device: str,
-    ) -> Generator[Progress, None, _View]:
-        """Make slabs of the channels and ask the coarse network where the back is."""
-        (depth, height, width), spacing = geometry.shape, geometry.spacing_mm
-        to_slabs = slab_matrix(depth, spacing[0])
-        # The device's memory does not depend on the scan: slabs are sent a few at a time.
-        thick = len(to_slabs) == depth
-        slabs = np.stack(channels if thick else [np.tensordot(to_slabs, c, 1) for c in channels], 1)
-        yield Progress(0.04, "Looking for the back muscles")
-        # Never less than training has seen: a small field of view that filled the window would be
-        # normalised to other values.
-        least = [n * weights.coarse.spacing_mm for n in weights.coarse.window]
-        extent = (max(least[0], height * spacing[1]), max(least[1], width * spacing[2]))
-        pixel = (spacing[1], spacing[2])
-        grid = window_for((height, width), pixel, weights.coarse.spacing_mm, extent_mm=extent)
-        rough = np.zeros((len(slabs), 9, *grid.size), dtype=np.float32)
-        look = (Pass(1.0, False),)
-        for step in predict(coarse, slabs, grid, look, device, 2 * _BATCH):
-            if step.probability is not None:
-                rough[step.part] = step.probability
-            yield Progress(0.04 + 0.16 * step.share, "Looking for the back muscles")
-        return _View(slabs, to_slabs, grid, rough)
 
     def _outline(
         self,
@@ -261,12 +184,6 @@ class TorchBackend:
         )
 
 
-def _check_memory(own: Geometry, frame: Geometry | None, device: str) -> None:
-    # Two channels as slices and as slabs, the masks, and the upright copies of them.
-    voxels = int(np.prod(own.shape)) + (2 * int(np.prod(frame.shape)) if frame else 0)
-    check_memory(_BASE_BYTES + 14 * voxels, device)
-
-
 def network_channels(scan: Scan) -> list[NDArray[np.float32]]:
     """Choose the two input channels: water and fat, or one image and zeros.
 
@@ -316,18 +233,3 @@ def reported(
             result: T = stop.value
             return result
         yield Progress(fraction, text)
-
-
-def turned_upright(
-    channels: list[NDArray[np.float32]], own: Geometry, frame: Geometry
-) -> Generator[Progress, None, list[NDArray[np.float32]]]:
-    """Channels on the upright grid; an empty one is not computed."""
-    turned = []
-    for channel in channels:
-        out = np.zeros(frame.shape, dtype=np.float32)
-        if channel.any():
-            for part, values in resample(channel, own, frame):
-                out[part] = values
-                yield Progress(0.03, "Turning the oblique scan upright")
-        turned.append(out)
-    return turned

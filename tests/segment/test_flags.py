@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from napari_backfat.model.anatomy import MUSCLES, Muscle
 from napari_backfat.segment.flags import image_area, quality_flags
@@ -11,6 +12,7 @@ def whole() -> np.ndarray:
     muscle = np.zeros((6, 40, 100), dtype=np.uint8)
     for m in MUSCLES:
         muscle[1:5, 10:20, 10 * m : 10 * m + 8] = m
+    muscle[[1, 4], 13:] = 0  # the muscles taper at both ends
     return muscle
 
 
@@ -107,3 +109,29 @@ def test_many_doubtful_outlines_make_a_doubtful_case() -> None:
     rule = {m: MuscleQuality(None, m == 1, evidence) for m in MUSCLES}
     (flag,) = quality_flags(whole(), {}, quality=rule)
     assert "mean probability 0.90" in flag.text
+
+
+@pytest.mark.parametrize(("lost", "words"), [
+    (slice(0, 2), "begin at slice 2,"),
+    (slice(4, 6), "end at slice 3,"),
+])  # fmt: skip
+def test_outlines_that_stop_where_the_muscles_are_large_are_told(lost: slice, words: str) -> None:
+    muscle = whole()
+    muscle[lost] = 0
+    (flag,) = quality_flags(muscle, dict.fromkeys(MUSCLES, 0.95))
+    assert (flag.muscle, flag.kind) == (None, "ends within the scan")
+    assert words in flag.text
+    filled = [np.ones(muscle.shape, np.float32)]
+    filled[0][lost] = 0  # slices that hold no image are none
+    assert {k for _, k in kinds(muscle, inside=image_area(filled))} == {"continues beyond the scan"}
+
+
+def test_a_muscle_that_is_missing_between_slices_is_told() -> None:
+    muscle = whole()
+    muscle[2][muscle[2] == Muscle.PSOAS_MAJOR_LEFT] = 0
+    (flag,) = quality_flags(muscle, dict.fromkeys(MUSCLES, 0.95))
+    assert (flag.muscle, flag.kind) == (Muscle.PSOAS_MAJOR_LEFT, "missing in slices")
+    assert "missing in slice 2, between" in flag.text
+    muscle[3][muscle[3] == Muscle.PSOAS_MAJOR_LEFT] = 0
+    (flag,) = quality_flags(muscle, dict.fromkeys(MUSCLES, 0.95))
+    assert "missing in 2 slices from 2 to 3" in flag.text

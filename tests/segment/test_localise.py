@@ -60,7 +60,7 @@ def test_a_blob_far_from_the_back_does_not_stretch_the_box(far: tuple[int, int])
     assert locate(map_, GRID, 4.0, 5.0) == clean
 
 
-@pytest.mark.parametrize(("gap_px", "found"), [(6, True), (9, True), (14, False)])
+@pytest.mark.parametrize(("gap_px", "found"), [(6, True), (14, True), (20, False)])
 def test_erectors_are_one_back_although_no_multifidus_is_seen_between(
     gap_px: int, found: bool
 ) -> None:

@@ -13,7 +13,7 @@ from napari_backfat.model.anatomy import MUSCLES, MuscleGroup, Side
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.model.geometry import FileGrid
 from napari_backfat.model.volume import Contrast, Scan, Source, Volume
-from napari_backfat.segment import torch_backend
+from napari_backfat.segment import looking
 from napari_backfat.segment.backend import BACKENDS, DEFAULT_BACKEND, Segmentation
 from napari_backfat.segment.inference import Pass, predict
 from napari_backfat.segment.reformat import labels_back, resample, upright_frame
@@ -310,7 +310,7 @@ def test_a_scan_of_the_spine_alone_is_outlined_like_one_of_the_trunk(
         windows.append(grid.size)
         return predict(network, slabs, grid, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(torch_backend, "predict", seen)
+    monkeypatch.setattr(looking, "predict", seen)
     rows, columns = np.nonzero(person.muscles.any(axis=0))
     half = int(width_mm / SPACING[1] / 2)
     box = tuple(
