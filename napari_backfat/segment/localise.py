@@ -18,6 +18,8 @@ _LEAST_BEST_CM2 = 5.0  # back muscle in the best slice below which the scan hold
 # Left and right erector alone, without a multifidus, lie 4 cm apart, and more where their inner
 # parts are not recognised either: the wider reach is tried where the first finds one side only.
 _JOIN_MM = (40.0, 70.0)
+_GAP_MM = 40.0  # along the body, between slices in which a back was recognised
+_ALIKE = 0.25  # of the usual cross-section, where it goes on after a gap
 _MARGIN_MM = 22.0
 _Z_MARGIN_MM = 10.0
 
@@ -121,31 +123,59 @@ def recognised(
         outside = (at < -0.5) | (at > size - 0.5)
         labels[(slice(None),) * (axis + 1) + (outside,)] = 0
     for apart_mm in _JOIN_MM:
-        chosen = _largest_cluster(labels, (slab_mm, pixel_mm, pixel_mm), apart_mm)
+        chosen = _largest_cluster(labels, pixel_mm, slab_mm, apart_mm)
         if chosen is not None and _has_two_sides(chosen, labels):
             return np.where(chosen, labels, 0).astype(np.uint8)
     return None
 
 
 def _largest_cluster(
-    labels: NDArray[np.uint8], step_mm: tuple[float, float, float], apart_mm: float
+    labels: NDArray[np.uint8], pixel_mm: float, slab_mm: float, apart_mm: float
 ) -> NDArray[np.bool_] | None:
-    """Muscles of one person are one cluster of regions a few centimetres apart.
-
-    So are those of slices between which a few were not recognised.
-    """
-    muscle = labels > 0
-    joined = muscle.view(np.uint8)
-    for axis, step in enumerate(step_mm):  # a box, one axis after the other: quick on a whole body
-        radius = round(apart_mm / 2 / step)
+    """Choose the regions of one person: a few centimetres apart in the slices, and along them."""
+    joined = (labels > 0).view(np.uint8)
+    radius = max(1, round(apart_mm / 2 / pixel_mm))
+    for axis in (1, 2):  # a square, one axis after the other: quick on a whole body
         joined = ndimage.maximum_filter1d(joined, 2 * radius + 1, axis=axis, mode="constant")
     regions, count = ndimage.label(joined, structure=np.ones((3, 3, 3)))
     if count == 0:
         return None
-    back = muscle & (labels <= 4)
+    back = (labels > 0) & (labels <= 4)
     sizes = ndimage.sum_labels(back, regions, np.arange(1, count + 1))
-    chosen: NDArray[np.bool_] = muscle & (regions == int(np.argmax(sizes)) + 1)
+    main = int(np.argmax(sizes)) + 1
+    own = _goes_on(back, regions, main, round(_GAP_MM / slab_mm))
+    chosen: NDArray[np.bool_] = (labels > 0) & np.isin(regions, own)
     return chosen
+
+
+def _goes_on(back: NDArray[np.bool_], regions: NDArray[np.int32], main: int, gap: int) -> list[int]:
+    """Add the regions in which a back goes on after slices where it was not recognised.
+
+    They lie in line with it, at most `gap` slabs on, and show a good part of its size: a blob in
+    a leg does not.
+    """
+    boxes = ndimage.find_objects(regions)
+    own = [main]
+    first, last = boxes[main - 1][0].start, boxes[main - 1][0].stop
+    place = (regions == main).any(axis=0)
+    area = (back & (regions == main)).sum(axis=(1, 2))
+    least = _ALIKE * float(np.median(area[area > 0])) if area.any() else 0.0
+    waiting = [i for i, box in enumerate(boxes, start=1) if box is not None and i != main]
+    while True:
+        near = [
+            i for i in waiting
+            if boxes[i - 1][0].start - last <= gap and first - boxes[i - 1][0].stop <= gap
+        ]  # fmt: skip
+        for i in near:
+            waiting.remove(i)
+            box = boxes[i - 1]
+            there = regions[box] == i
+            in_line = bool((there.any(axis=0) & place[box[1:]]).any())
+            if in_line and (back[box] & there).sum(axis=(1, 2)).max() >= least:
+                own.append(i)
+                first, last = min(first, box[0].start), max(last, box[0].stop)
+        if not near:
+            return own
 
 
 def _has_two_sides(chosen: NDArray[np.bool_], labels: NDArray[np.uint8]) -> bool:

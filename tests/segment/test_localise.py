@@ -96,3 +96,13 @@ def test_slices_that_were_not_recognised_between_others_are_looked_at(
     place = locate(map_, GRID, 4.0, 5.0)
     assert place is not None
     assert (place.slabs == range(30)) == found
+
+
+def test_a_blob_in_line_with_the_back_is_no_part_of_it() -> None:
+    map_ = rough(range(2, 20), 40)
+    for z in (24, 29, 34):  # as in a leg, where one slice in a few looks like a little of a back
+        map_[z, 0, 42:46, 60:66] = 0
+        map_[z, 3, 42:46, 60:66] = 1
+    place = locate(map_, GRID, 4.0, 5.0)
+    assert place is not None
+    assert place.slabs == range(22)
