@@ -166,5 +166,5 @@ def _remarks(flags: Sequence[Mapping[str, str]]) -> list[str]:
     """
     cut = [f["text"] for f in flags if f["kind"] == _CUT]
     rest = [f["text"] for f in flags if f["kind"] != _CUT]
-    together = [f"{len(cut)} muscles go on beyond the scan"] if len(cut) > 1 else cut
+    together = [f"{len(cut)} muscles leave the scan"] if len(cut) > 1 else cut
     return [*rest, *together]

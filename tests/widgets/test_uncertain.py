@@ -84,7 +84,7 @@ def test_cut_muscles_do_not_hide_a_remark_that_matters(bench: Bench) -> None:
     panel = bench.review.segment_panel
     for flags, said in (
         ([*cut, {"kind": "x", "text": "Check L5."}], "· 2 remarks: Check L5. ·"),
-        (cut, "· 8 muscles go on beyond the scan ·"),
+        (cut, "· 8 muscles leave the scan ·"),
         (cut[:1], f"· {MUSCLES[0].display_name} continues. ·"),
     ):
         ai.provenance["flags"] = flags
