@@ -67,6 +67,8 @@ class CorrectedBatches:
         pixel = spec.spacing_mm
         # Offsets, zoom and turning as in the training of the bundled weights; the deformation is
         # small, because the border between two muscles is what the corrections teach.
+        # A single number stretches rows only: kept where the first training, and what was measured
+        # of fine-tuning, rest on it.
         self._bend = Rand2DElasticd(
             keys=("image", "label"),
             spacing=(45 / pixel, 45 / pixel) if vary_body else (30 / pixel, 30 / pixel),
