@@ -20,7 +20,7 @@ from napari_backfat.io.stations import plan_of
 from napari_backfat.model.errors import BackfatError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from napari_backfat.io.dicom_frame import Frame
     from napari_backfat.model.volume import Contrast
@@ -58,12 +58,18 @@ def _by_stack(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
     groups: dict[float | str, list[Frame]] = {}
     for frame in frames:
         groups.setdefault(_value(frame, "stack"), []).append(frame)
-    try:
-        for members in groups.values():
-            stack_of(members)
-    except BackfatError:
+    if not _all_volumes(groups.values()):
         return []
     return [(f"stack {_word(name)}", members) for name, members in groups.items()]
+
+
+def _all_volumes(groups: Iterable[list[Frame]]) -> bool:
+    try:
+        for members in groups:
+            stack_of(members)
+    except BackfatError:
+        return False
+    return True
 
 
 def _by_angle(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
@@ -82,10 +88,7 @@ def _by_angle(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
     normals = np.array([normal_of(group[0]) for group in groups])
     if np.degrees(np.arccos(np.clip(normals @ normals[0], -1, 1))).max() > _MOST_ANGLE_DEG:
         return []
-    try:
-        for members in groups:
-            stack_of(members)
-    except BackfatError:
+    if not _all_volumes(groups):
         return []
     # Head, left or front first.
     axis = int(np.argmax(np.abs(normals[0])))

@@ -144,8 +144,7 @@ def _run(
     to_slabs = slab_matrix(depth, spacing[0])
     slab_mm = spacing[0] * depth / len(to_slabs)
     place = _place(lesson.muscle, to_slabs, spacing, slab_mm)
-    least = [n * weights.fine.spacing_mm for n in weights.fine.window]
-    extent = (max(least[0], place.extent_mm[0]), max(least[1], place.extent_mm[1]))
+    extent = weights.fine.extent_mm(place.extent_mm)
     grid = window_for((height, width), spacing[1:], weights.fine.spacing_mm, place.centre, extent)
     pages = slices_to_learn(lesson, to_slabs, grid)
     lessons = teach(fine, pages.images, pages.labels, pages.known, options, device)

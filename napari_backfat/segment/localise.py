@@ -43,8 +43,24 @@ class Place:
     slabs: range
 
 
+def sure_labels(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Turn the coarse network's output, shape (slabs, 9, Y, X), into labels (slabs, Y, X).
+
+    Zero where no muscle is more probable than everything else together.
+    """
+    # Label by label: argmax along a strided axis takes four times as long on a whole body.
+    best = probability[:, 0].copy()
+    labels = np.zeros(best.shape, dtype=np.uint8)
+    for value in range(1, probability.shape[1]):
+        better = probability[:, value] > best
+        labels[better] = value
+        np.maximum(best, probability[:, value], out=best)
+    labels[best <= 0.5] = 0
+    return labels
+
+
 def locate(
-    probability: NDArray[np.float32],
+    labels: NDArray[np.uint8],
     grid: PlaneGrid,
     pixel_mm: float,
     slab_mm: float,
@@ -54,8 +70,8 @@ def locate(
 
     Parameters
     ----------
-    probability : ndarray, shape (slabs, 9, Y, X), float32
-        Coarse network output on `grid`.
+    labels : ndarray, shape (slabs, Y, X), uint8
+        What the coarse network sees on `grid`, see `sure_labels`.
     grid : PlaneGrid
         Window of the coarse network.
     pixel_mm : float
@@ -71,11 +87,11 @@ def locate(
     Place or None
         None when nothing that looks like paraspinal muscles is there.
     """
-    labels = recognised(probability, grid, pixel_mm, slab_mm, shape)
-    if labels is None:
+    back = recognised(labels, grid, pixel_mm, slab_mm, shape)
+    if back is None:
         return None
-    chosen = labels > 0
-    area = (chosen & (labels <= 4)).sum(axis=(1, 2)) * (pixel_mm / 10) ** 2
+    chosen = back > 0
+    area = (chosen & (back <= 4)).sum(axis=(1, 2)) * (pixel_mm / 10) ** 2
     if area.max() < _LEAST_BEST_CM2:
         return None
     with_muscle = np.flatnonzero(area >= min(_LEAST_SLICE_CM2, 0.3 * area.max()))
@@ -97,7 +113,7 @@ def locate(
 
 
 def recognised(
-    probability: NDArray[np.float32],
+    labels: NDArray[np.uint8],
     grid: PlaneGrid,
     pixel_mm: float,
     slab_mm: float,
@@ -110,14 +126,7 @@ def recognised(
     ndarray, shape (slabs, Y, X), uint8, or None
         `Muscle` ids, zero everywhere else; None when no cluster has a left and a right side.
     """
-    # Label by label: argmax along a strided axis takes four times as long on a whole body.
-    best = probability[:, 0].copy()
-    labels = np.zeros(best.shape, dtype=np.uint8)
-    for value in range(1, probability.shape[1]):
-        better = probability[:, value] > best
-        labels[better] = value
-        np.maximum(best, probability[:, value], out=best)
-    labels[best <= 0.5] = 0
+    labels = labels.copy()
     for axis, size in enumerate(shape or ()):
         at = grid.positions(axis)
         outside = (at < -0.5) | (at > size - 0.5)
@@ -157,8 +166,9 @@ def _goes_on(back: NDArray[np.bool_], regions: NDArray[np.int32], main: int, gap
     boxes = ndimage.find_objects(regions)
     own = [main]
     first, last = boxes[main - 1][0].start, boxes[main - 1][0].stop
-    place = (regions == main).any(axis=0)
-    area = (back & (regions == main)).sum(axis=(1, 2))
+    mine = regions == main
+    place = mine.any(axis=0)
+    area = (back & mine).sum(axis=(1, 2))
     least = _ALIKE * float(np.median(area[area > 0])) if area.any() else 0.0
     waiting = [i for i, box in enumerate(boxes, start=1) if box is not None and i != main]
     while True:

@@ -10,7 +10,7 @@ import numpy as np
 from napari_backfat.model.progress import Progress
 from napari_backfat.segment.devices import check_memory
 from napari_backfat.segment.inference import Pass, predict
-from napari_backfat.segment.localise import recognised
+from napari_backfat.segment.localise import recognised, sure_labels
 from napari_backfat.segment.preprocess import slab_matrix, window_for
 from napari_backfat.segment.reformat import (
     ROLLED_DEG,
@@ -51,15 +51,15 @@ class View:
         Weights of the slices in each slab.
     grid : PlaneGrid
         Window of the coarse network.
-    rough : ndarray, shape (slabs, 9, *grid.size), float32
-        Its label probabilities.
+    labels : ndarray, shape (slabs, *grid.size), uint8
+        What it is sure of, see `sure_labels`.
     """
 
     slabs: NDArray[np.float32]
     slab_mm: float
     to_slabs: NDArray[np.float32]
     grid: PlaneGrid
-    rough: NDArray[np.float32]
+    labels: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,24 +150,21 @@ class Eyes:
         thick = len(to_slabs) == depth
         slabs = np.stack(channels if thick else [np.tensordot(to_slabs, c, 1) for c in channels], 1)
         yield Progress(0.04, _TEXT)
-        # Never less than training has seen: a small field of view that filled the window would be
-        # normalised to other values.
-        least = [n * self.spec.spacing_mm for n in self.spec.window]
-        extent = (max(least[0], height * spacing[1]), max(least[1], width * spacing[2]))
+        extent = self.spec.extent_mm((height * spacing[1], width * spacing[2]))
         pixel = (spacing[1], spacing[2])
         grid = window_for((height, width), pixel, self.spec.spacing_mm, extent_mm=extent)
-        rough = np.zeros((len(slabs), 9, *grid.size), dtype=np.float32)
+        labels = np.zeros((len(slabs), *grid.size), dtype=np.uint8)
         once = (Pass(1.0, False),)
         for step in predict(self.network, slabs, grid, once, self.device, _BATCH):
             if step.probability is not None:
-                rough[step.part] = step.probability
+                labels[step.part] = sure_labels(step.probability)
             yield Progress(0.04 + 0.16 * step.share, _TEXT)
-        return View(slabs, spacing[0] * depth / len(slabs), to_slabs, grid, rough)
+        return View(slabs, spacing[0] * depth / len(slabs), to_slabs, grid, labels)
 
     def _lean(self, view: View) -> float | None:
         """How far the back lies turned, with what is guessed of it beyond the scan."""
         pixel = self.spec.spacing_mm
-        back = recognised(view.rough, view.grid, pixel, view.slab_mm)
+        back = recognised(view.labels, view.grid, pixel, view.slab_mm)
         return None if back is None else muscles_lean_deg(back, (pixel, pixel))
 
 

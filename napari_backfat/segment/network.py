@@ -41,6 +41,14 @@ class NetworkSpec:
     window: tuple[int, int]
     features: tuple[int, ...]
 
+    def extent_mm(self, wanted_mm: tuple[float, float]) -> tuple[float, float]:
+        """Size (Y, X) of a window: what is wanted, and never less than training has seen.
+
+        A smaller one would be filled by what it shows, and be normalised to other values.
+        """
+        least = [n * self.spacing_mm for n in self.window]
+        return max(least[0], wanted_mm[0]), max(least[1], wanted_mm[1])
+
 
 def build_network(spec: NetworkSpec) -> nn.Module:
     """Build the 2D U-Net (MONAI BasicUNet between pixel unshuffle and shuffle).

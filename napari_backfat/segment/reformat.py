@@ -64,7 +64,7 @@ def upright_frame(geometry: Geometry, lean_deg: float | None = None) -> Geometry
     y = np.cross(z, x)
     y *= np.sign(y @ _PATIENT[:, 1])
     # A steep tilt is straightened along the header's axes even where the muscles lie level.
-    beyond = np.radians(turn - roll) if turn not in (0.0, roll) or not straighten else 0.0
+    beyond = 0.0 if straighten and turn == 0 else np.radians(turn - roll)
     x, y = x * np.cos(beyond) + y * np.sin(beyond), y * np.cos(beyond) - x * np.sin(beyond)
     step = spacing.copy()
     step[1:] = spacing[1:].min()

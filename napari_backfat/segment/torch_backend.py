@@ -99,7 +99,7 @@ class TorchBackend:
         spacing, slab_mm = geometry.spacing_mm, view.slab_mm
         yield Progress(0.2, "Looking for the back muscles")
         pixel = weights.coarse.spacing_mm
-        place = locate(view.rough, view.grid, pixel, slab_mm, geometry.shape[1:])
+        place = locate(view.labels, view.grid, pixel, slab_mm, geometry.shape[1:])
         if place is None:
             yield Progress(1.0, NOTHING_FOUND.text)
             empty = np.zeros(own.shape, dtype=np.uint8)
@@ -142,8 +142,7 @@ class TorchBackend:
         """Fine predictions of the slabs of a place."""
         spacing = geometry.spacing_mm
         spec = weights.fine
-        least = [n * spec.spacing_mm for n in spec.window]
-        extent = (max(least[0], place.extent_mm[0]), max(least[1], place.extent_mm[1]))
+        extent = spec.extent_mm(place.extent_mm)
         grid = window_for(
             geometry.shape[1:], (spacing[1], spacing[2]), spec.spacing_mm, place.centre, extent
         )
