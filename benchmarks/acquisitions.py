@@ -1,10 +1,11 @@
 """The real case as other scanners and protocols would have shown it.
 
 ``python -m benchmarks.acquisitions`` segments one person's scan in the ways in which such scans
-come: cut to the field of view of a spine scan, by a surface coil, behind a saturation band, as one
-slice, in thick or sagittal slices, of a patient who lay rolled; and prints the table of
-``docs/ai-trust.md``. The anatomy and the expert's borders stay the same, so what changes between
-the rows is the acquisition alone. It is computed from one scan, and no acquisition.
+come: cut to the field of view of a spine scan, by a surface coil, behind a saturation band, noisy,
+as one slice, in thick or sagittal slices, of a patient who lay rolled, or whose muscles are fatter;
+and prints the table of ``docs/ai-trust.md``. The anatomy and the expert's borders stay the same, so
+what changes between the rows is the acquisition, or the fat. It is computed from one scan, and no
+acquisition.
 """
 
 from __future__ import annotations
@@ -124,6 +125,38 @@ def band(body: Body) -> Body:
     return body.weighted(gain.astype(np.float32))
 
 
+def noisy(body: Body, share: float) -> Body:
+    """Add Rician noise of this share of the back muscles' water signal."""
+    draw = np.random.default_rng(0)
+    level = share * float(np.median(body.images[Contrast.WATER][body.muscles > 0]))
+    images = {}
+    for contrast, a in body.images.items():
+        real, imaginary = (draw.normal(0, level, a.shape).astype(np.float32) for _ in range(2))
+        images[contrast] = np.hypot(a + real, imaginary).astype(np.float32)
+    return Body(images, body.muscles, body.grid, body.middle)
+
+
+def fatty(body: Body, multifidus: float, erector: float) -> Body:
+    """Replace parts of the muscles by fat, unevenly: a sicker person of the same shape."""
+    fat = body.images[Contrast.FAT]
+    pure = (fat > 0.6 * np.percentile(fat, 99.5)) & (body.muscles == 0)
+    draw = np.random.default_rng(0)
+    noise = np.zeros(fat.shape, dtype=np.float32)
+    for width, weight in (((1, 3, 3), 0.35), ((0.5, 1, 1), 0.25)):
+        field = ndimage.gaussian_filter(draw.standard_normal(fat.shape), width)
+        noise += np.float32(weight / field.std()) * field.astype(np.float32)
+    mean = np.zeros(9, dtype=np.float32)
+    for muscle in EXPERT:
+        mean[muscle] = multifidus if muscle.group is MuscleGroup.MULTIFIDUS else erector
+    share = np.clip(mean[body.muscles] * (1 + noise), 0, 0.95)
+    share = ndimage.gaussian_filter(share, (0, 0.5, 0.5))
+    images = {
+        c: (a * (1 - share) + np.median(a[pure]) * share).astype(np.float32)
+        for c, a in body.images.items()
+    }
+    return Body(images, body.muscles, body.grid, body.middle)
+
+
 def _slices(body: Body) -> Iterator[Body]:
     for share in (0.1, 0.5, 0.9):
         z = int(share * len(body.muscles))
@@ -143,6 +176,9 @@ VARIANTS: dict[str, Callable[[Body], list[Body]]] = {
     "field of view 16 cm": lambda b: [b.field(160)],
     "surface coil (1/e over 6 cm)": lambda b: [coil(b, 60)],
     "20 cm, surface coil, saturation band": lambda b: [band(coil(b, 60)).field(200)],
+    "noise, a tenth of the muscle's signal": lambda b: [noisy(b, 0.1)],
+    "multifidus 40 % fat, erector 15 %": lambda b: [fatty(b, 0.4, 0.15)],
+    "multifidus 80 % fat, erector 40 %": lambda b: [fatty(b, 0.8, 0.4)],
     "pixels of 0.5 mm": lambda b: [b.finer()],
     "slices of 8 mm": lambda b: [b.part(slice(0, None), slice(0, None), slice(0, None), (2, 1, 1))],
     "one slice (three, one by one)": lambda b: list(_slices(b)),

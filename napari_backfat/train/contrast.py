@@ -13,6 +13,7 @@ from napari_backfat.train.fields import smooth_noise
 from napari_backfat.train.sequences import draw_channels
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -22,6 +23,7 @@ def render(
     fraction: Tensor,
     pixel_mm: float = 1.0,
     kind: str | None = None,
+    elements: float = 0.0,
 ) -> Tensor:
     """Make images of a batch of slices.
 
@@ -37,6 +39,8 @@ def render(
         Pixel size.
     kind : str, optional
         Fixed sequence kind (see `sequences.draw_channels`), for looking and for evaluation.
+    elements : float
+        Chance that the coil is an array of small elements under the back, 0 to 1.
 
     Returns
     -------
@@ -50,6 +54,8 @@ def render(
         texture = torch.from_numpy(smooth_noise(rng, (height, width), rng.uniform(1, 5)))
         grain = 1 + rng.uniform(0.0, 0.07) * texture
         bias = torch.from_numpy(_coil(rng, (height, width), pixel_mm))
+        if elements and rng.random() < elements:
+            bias = bias * torch.from_numpy(_array_coil(rng, classes[b].numpy(), pixel_mm))
         for c, channel in enumerate(channels):
             lean = torch.from_numpy(channel.lean.astype(np.float32))[classes[b]]
             fat = torch.from_numpy(channel.fat.astype(np.float32))[classes[b]]
@@ -68,6 +74,26 @@ def _coil(rng: np.random.Generator, shape: tuple[int, int], pixel_mm: float) -> 
         direction = 1 if rng.random() < 0.85 else -1
         field = field * np.exp(direction * (y - y.mean()) / length)
     return np.asarray(field, dtype=np.float32)
+
+
+def _array_coil(
+    rng: np.random.Generator, classes: NDArray[np.int64], pixel_mm: float
+) -> NDArray[np.float32]:
+    """Sensitivity of a few loops behind the body: bright bands a few centimetres deep.
+
+    On its axis a loop's field falls as (1 + (d / radius)^2)^-1.5 (Biot-Savart).
+    """
+    rows = np.flatnonzero((classes > 0).any(axis=1))
+    behind = (rows[-1] if len(rows) else classes.shape[0]) + rng.uniform(0, 12) / pixel_mm
+    yy, xx = np.mgrid[: classes.shape[0], : classes.shape[1]].astype(np.float32)
+    field = np.full(classes.shape, rng.uniform(0.15, 1.0), dtype=np.float32)
+    radius = rng.uniform(15, 55) / pixel_mm
+    apart = rng.uniform(1.0, 2.2) * radius
+    first = classes.shape[1] / 2 + rng.uniform(-0.5, 0.5) * apart
+    for place in range(-2, 3):
+        away = ((yy - behind) ** 2 + (xx - first - place * apart) ** 2) / radius**2
+        field += rng.uniform(0.3, 1.5) * (1 + away) ** -1.5
+    return field
 
 
 def _acquire(rng: np.random.Generator, images: Tensor, pixel_mm: float) -> Tensor:

@@ -167,7 +167,8 @@ def fatten(
     bright = ~muscle & (image[1] > 0.6 * np.percentile(outside, 99))
     if not bright.any():
         return image
-    share = fat_fraction(rng, np.where(muscle, labels, 0).astype(np.uint8)) / np.float32(250)
+    deep = bool(rng.random() < 0.5)
+    share = fat_fraction(rng, np.where(muscle, labels, 0).astype(np.uint8), deep) / np.float32(250)
     share = share * muscle
     pure = np.median(image[:, bright], axis=1)[:, None, None]
     mixed: NDArray[np.float32] = (image * (1 - share) + pure * share).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +38,7 @@ _SHARES = {
         "negative": 0.03,
     },
 }
+_DEEP = 0.8  # of the refining's slices show the fat as `deep_fat` draws it
 _LEVELLED = {"lumbar", "oblique"}  # kinds of which slices of the lower levels come more often
 
 
@@ -48,8 +50,10 @@ def plan_for(stage: str, config: StageConfig) -> PatchPlan:
         return PatchPlan(
             config.patch, config.spacing_mm, 70.0, 0.12, False, 2, turn=0.28, small_view=0.4
         )
-    small = 0.12 if stage == "refine" else 0.0
-    return PatchPlan(config.patch, config.spacing_mm, 28.0, 0.09, True, small_view=small)
+    plan = PatchPlan(config.patch, config.spacing_mm, 28.0, 0.09, True)
+    if stage == "refine":
+        return replace(plan, small_view=0.16, sagittal=0.45, thick_mm=(2.5, 5.5), elements=0.25)
+    return plan
 
 
 class StepBatches(Dataset["tuple[Tensor, Tensor, Tensor]"]):
@@ -106,7 +110,7 @@ class StepBatches(Dataset["tuple[Tensor, Tensor, Tensor]"]):
         kinds = rng.choice(
             list(shares), size=self._config.batch - self._config.real, p=list(shares.values())
         )
-        slices = [self._pools[k][self._draw(rng, str(k))] for k in kinds]
+        slices = [self._slice(rng, str(k)) for k in kinds]
         images, labels = make_batch(rng, slices, self._plan)
         known = torch.ones(len(images), N_LABELS, dtype=torch.bool)
         if self._real is None:
@@ -117,6 +121,14 @@ class StepBatches(Dataset["tuple[Tensor, Tensor, Tensor]"]):
             torch.cat([labels, more[1]]),
             torch.cat([known, more[2]]),
         )
+
+    def _slice(
+        self, rng: np.random.Generator, kind: str
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        pool, index = self._pools[kind], self._draw(rng, kind)
+        if self._stage == "refine" and rng.random() < _DEEP:
+            return pool.deepened(index)
+        return pool[index]
 
     def _draw(self, rng: np.random.Generator, kind: str) -> int:
         """Index of a slice of one kind; for the fine network, low lumbar slices more often."""

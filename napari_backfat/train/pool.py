@@ -42,6 +42,8 @@ KINDS = (
     "oblique_phantom",
     "upper",
 )
+# Kinds that are drawn with a second fat map, see `deep_fat`.
+DEEP_KINDS = ("lumbar", "phantom", "oblique", "oblique_phantom", "upper")
 _CHUNK = 20
 
 
@@ -53,16 +55,23 @@ class Pool:
     ----------
     classes, fraction : ndarray, shape (N, *SHAPE), uint8
         Tissue classes, and fat fraction times 250; memory-mapped.
+    deep : ndarray, shape (N, *SHAPE), uint8, or None
+        Another fat fraction of the same slices, see `deep_fat`.
     """
 
     classes: NDArray[np.uint8]
     fraction: NDArray[np.uint8]
+    deep: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.classes)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         return self.classes[index], self.fraction[index]
+
+    def deepened(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Classes and the other fat fraction; the first where the kind has one only."""
+        return self.classes[index], (self.fraction if self.deep is None else self.deep)[index]
 
 
 def counts(config: TrainConfig) -> dict[str, int]:
@@ -140,11 +149,32 @@ def build_pool(config: TrainConfig, root: Path, folder: Path) -> None:
         for chunk in range(n // _CHUNK):
             if not (folder / f"{kind}_{chunk:04d}.done").exists():
                 jobs.append((config, root, folder, kind, chunk))
+    deep_jobs = []
+    for kind in DEEP_KINDS:
+        n, path = counts(config)[kind], folder / f"{kind}_deep.npy"
+        if n and not path.exists():
+            np.lib.format.open_memmap(path, "w+", np.uint8, (n, *SHAPE)).flush()
+        for chunk in range(n // _CHUNK):
+            if not (folder / f"{kind}_deep_{chunk:04d}.done").exists():
+                deep_jobs.append((config, folder, kind, chunk))
     context = get_context("spawn")
     with ProcessPoolExecutor(mp_context=context, initializer=one_blas_thread) as executor:
         for i, (kind, chunk) in enumerate(executor.map(_work, jobs)):
             if i % 20 == 0:
                 logger.info("pool: %d of %d chunks (%s %d)", i + 1, len(jobs), kind, chunk)
+        for _ in executor.map(_deepen, deep_jobs):
+            pass
+
+
+def _deepen(job: tuple[TrainConfig, Path, str, int]) -> None:
+    config, folder, kind, chunk = job
+    part = slice(chunk * _CHUNK, (chunk + 1) * _CHUNK)
+    classes = np.load(folder / f"{kind}_classes.npy", mmap_mode="r")[part]
+    rng = np.random.default_rng([config.seed, KINDS.index(kind), chunk, 2])
+    store = np.lib.format.open_memmap(folder / f"{kind}_deep.npy", "r+")
+    store[part] = np.stack([fat_fraction(rng, np.asarray(s), deep=True) for s in classes])
+    store.flush()
+    (folder / f"{kind}_deep_{chunk:04d}.done").touch()
 
 
 def _work(job: tuple[TrainConfig, Path, Path, str, int]) -> tuple[str, int]:
@@ -161,7 +191,9 @@ def _work(job: tuple[TrainConfig, Path, Path, str, int]) -> tuple[str, int]:
 
 def open_pool(folder: Path, kind: str) -> Pool:
     """Open one kind of slices read-only."""
+    deep = folder / f"{kind}_deep.npy"
     return Pool(
         np.load(folder / f"{kind}_classes.npy", mmap_mode="r"),
         np.load(folder / f"{kind}_fraction.npy", mmap_mode="r"),
+        np.load(deep, mmap_mode="r") if deep.exists() else None,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, interpolate
 
 from napari_backfat.train.canvas import SHAPE
 from napari_backfat.train.contrast import network_input, render
@@ -39,6 +39,16 @@ class PatchPlan:
         Centre on the muscles (fine network) or on the canvas (coarse network).
     supersample : int
         Render this much finer and average, so that large pixels show partial volume.
+    turn : float
+        Standard deviation of the rotation in radian.
+    small_view : float
+        Chance of the field of view of a scan of the spine.
+    sagittal : float
+        Share of these that is as narrow as a stack of sagittal slices.
+    thick_mm : tuple of float or None
+        Thickness of such slices, drawn between these; None: no thicker than the pixels.
+    elements : float
+        Chance that the receiving coil lies under the back, see `contrast.render`.
     """
 
     patch: tuple[int, int]
@@ -49,6 +59,29 @@ class PatchPlan:
     supersample: int = 1
     turn: float = 0.05
     small_view: float = 0.0
+    sagittal: float = 0.25
+    thick_mm: tuple[float, float] | None = None
+    elements: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A deformed patch of a pool slice.
+
+    Attributes
+    ----------
+    classes, fraction : ndarray, shape (Y, X), uint8
+        Tissue classes, and fat fraction times 250.
+    view : ndarray, shape (Y, X), bool
+        Which pixels lie inside the field of view.
+    thick_mm : float
+        Extent of each pixel from side to side where sagittal slices are thicker; else 0.
+    """
+
+    classes: NDArray[np.uint8]
+    fraction: NDArray[np.uint8]
+    view: NDArray[np.bool_]
+    thick_mm: float = 0.0
 
 
 def sample_patch(
@@ -56,15 +89,8 @@ def sample_patch(
     classes: NDArray[np.uint8],
     fraction: NDArray[np.uint8],
     plan: PatchPlan,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
-    """Cut a deformed patch from a pool slice.
-
-    Returns
-    -------
-    tuple of ndarray, each shape `plan.patch`
-        Classes, fat fraction (times 250), and which pixels lie inside the field of view; with
-        supersampling the shape is that many times larger.
-    """
+) -> Cut:
+    """Cut a deformed patch of `plan.patch` pixels, supersampled, from a pool slice."""
     height, width = (n * plan.supersample for n in plan.patch)
     centre = np.array([SHAPE[0] / 2, SHAPE[1] / 2])
     if plan.centre_on_muscle:
@@ -91,11 +117,15 @@ def sample_patch(
     view = np.ones((height, width), dtype=bool)
     if rng.random() < 0.3:
         view = _field_of_view(rng, height, width)
+    thick = 0.0
     if plan.small_view and rng.random() < plan.small_view:
-        view &= _spine_view(rng, cut, plan.spacing_mm / plan.supersample)
+        sagittal = bool(rng.random() < plan.sagittal)
+        view &= _spine_view(rng, cut, plan.spacing_mm / plan.supersample, sagittal)
+        if sagittal and plan.thick_mm is not None:
+            thick = float(rng.uniform(*plan.thick_mm))
     if rng.random() < 0.5:
         cut, part, view = MIRROR[cut[:, ::-1]], part[:, ::-1], view[:, ::-1]
-    return cut.astype(np.uint8), part.astype(np.uint8), view
+    return Cut(cut.astype(np.uint8), part.astype(np.uint8), view, thick)
 
 
 def _field_of_view(rng: np.random.Generator, height: int, width: int) -> NDArray[np.bool_]:
@@ -115,7 +145,7 @@ def _field_of_view(rng: np.random.Generator, height: int, width: int) -> NDArray
 
 
 def _spine_view(
-    rng: np.random.Generator, classes: NDArray[np.uint8], pixel_mm: float
+    rng: np.random.Generator, classes: NDArray[np.uint8], pixel_mm: float, sagittal: bool
 ) -> NDArray[np.bool_]:
     """Draw the field of view of a scan of the spine.
 
@@ -123,7 +153,6 @@ def _spine_view(
     side, with most of the body from front to back.
     """
     height, width = classes.shape
-    sagittal = rng.random() < 0.25
     rows, columns = np.nonzero((classes >= 1) & (classes <= (4 if sagittal else 8)))
     centre = np.array([height / 2, width / 2])
     if len(rows):
@@ -154,14 +183,26 @@ def make_batch(
         Images (B, 2, Y, X) float32 and labels (B, Y, X) int64, IGNORE where no loss is taken.
     """
     cuts = [sample_patch(rng, classes, fraction, plan) for classes, fraction in slices]
-    classes = torch.from_numpy(np.stack([c[0] for c in cuts]).astype(np.int64))
-    fraction = torch.from_numpy(np.stack([c[1] for c in cuts]).astype(np.float32) / 250)
-    view = torch.from_numpy(np.stack([c[2] for c in cuts]))
+    classes = torch.from_numpy(np.stack([c.classes for c in cuts]).astype(np.int64))
+    fraction = torch.from_numpy(np.stack([c.fraction for c in cuts]).astype(np.float32) / 250)
+    view = torch.from_numpy(np.stack([c.view for c in cuts]))
     fine = plan.supersample
-    images = render(rng, classes, fraction, plan.spacing_mm / fine, kind) * view[:, None]
+    pixel = plan.spacing_mm / fine
+    images = render(rng, classes, fraction, pixel, kind, plan.elements)
+    for i, cut in enumerate(cuts):
+        if cut.thick_mm:
+            images[i] = _thicken(images[i], cut.thick_mm / pixel)
+    images = images * view[:, None]
     labels = _LABEL[classes]
     labels[~view] = IGNORE
     if fine > 1:
         images = avg_pool2d(images, fine)
         labels = labels[:, fine // 2 :: fine, fine // 2 :: fine]
     return network_input(images), labels
+
+
+def _thicken(image: Tensor, pixels: float) -> Tensor:
+    """Average an image (C, Y, X) from side to side, as thick sagittal slices do."""
+    width = image.shape[-1]
+    slices = interpolate(image, size=max(2, round(width / pixels)), mode="area")
+    return interpolate(slices, size=width, mode="linear", align_corners=False)

@@ -1,7 +1,7 @@
 """Slices of T11 to L1, where psoas and quadratus begin, or are not there yet.
 
 The label maps begin where the psoas does. A network that has seen no lumbar slice without it
-outlines one in every slice.
+outlines one in every slice. The first slices of a psoas show a strip along the vertebra.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _ONE_SIDE = 0.12  # chance that a muscle has begun on one side only
 # Where they begin: how far inward and how far to the back what is there lies, in halves of the
 # muscle. The psoas begins beside the vertebra, the quadratus anywhere along the twelfth rib.
 _PAIRS = (((5, 6), (-0.2, 1.0), (0.0, 1.0)), ((7, 8), (-1.0, 1.0), (-0.3, 0.6)))
+_STRIP = 0.5  # chance that a psoas begins as a strip along the vertebra
+_STRIP_MM = (2.5, 8.0)
 _INSIDE = (
     T.VISCERAL_FAT, T.LIVER, T.SPLEEN, T.KIDNEY_CORTEX, T.KIDNEY_MEDULLA, T.BLOOD, T.GLAND,
     T.BOWEL_WALL, T.BOWEL_FLUID, T.STOOL, T.GAS,
@@ -67,6 +69,8 @@ def thin_out(rng: np.random.Generator, placed: NDArray[np.uint8]) -> NDArray[np.
         share = 0.0 if rng.random() < _ABSENT else float(rng.uniform(0.08, 1.0))
         inward, back = rng.uniform(*across), rng.uniform(*deep)
         alone = int(rng.integers(2)) if rng.random() < _ONE_SIDE else None
+        strip = pair == (5, 6) and rng.random() < _STRIP
+        thick, low, high = rng.uniform(*_STRIP_MM), rng.uniform(-1.0, -0.1), rng.uniform(0.1, 1.0)
         for number, value in enumerate(pair):
             mask = placed == value
             left = share * float(rng.uniform(0.75, 1.2))
@@ -79,8 +83,17 @@ def thin_out(rng: np.random.Generator, placed: NDArray[np.uint8]) -> NDArray[np.
             y = (rows - rows.mean()) / max(1.0, np.ptp(rows) / 2)
             x = (columns - columns.mean()) / max(1.0, np.ptp(columns) / 2)
             x *= -np.sign(columns.mean() - middle)
-            score = depth[mask] / depth.max() + inward * x + back * y
-            gone = score < np.quantile(score, 1 - left) if left > 0 else np.ones(len(score), bool)
+            if left <= 0:
+                gone = np.ones(len(rows), dtype=bool)
+            elif strip:
+                inner = np.full(placed.shape[0], np.inf)
+                np.minimum.at(inner, rows, np.abs(columns - middle))
+                steady = ndimage.gaussian_filter1d(inner[rows.min() : rows.max() + 1], 2.0)
+                beside = np.abs(columns - middle) - steady[rows - rows.min()]
+                gone = (beside > thick * rng.uniform(0.75, 1.2)) | (y < low) | (y > high)
+            else:
+                score = depth[mask] / depth.max() + inward * x + back * y
+                gone = score < np.quantile(score, 1 - left)
             out[rows[gone], columns[gone]] = T.AIR
     return out
 

@@ -56,7 +56,7 @@ def test_sides_stay_right_through_deformation_and_mirroring() -> None:
     for seed in range(12):
         rng = np.random.default_rng(seed)
         classes = place_muscles(rng, blocks())
-        cut, _, _ = sample_patch(rng, classes, np.zeros_like(classes), plan)
+        cut = sample_patch(rng, classes, np.zeros_like(classes), plan).classes
         x = np.arange(cut.shape[1])
         for left in (1, 3, 5, 7):
             means = [
@@ -74,8 +74,8 @@ def test_a_scan_of_the_spine_alone_shows_the_back_and_ends_on_all_sides(seed: in
     for draw in range(12):
         rng = np.random.default_rng([seed, draw])
         plan = PatchPlan((96, 128), 4.0, 40.0, 0.1, False, supersample=2, small_view=1.0)
-        cut, _, view = sample_patch(rng, classes, np.zeros_like(classes), plan)
-        back = (cut >= 1) & (cut <= 4)
+        made = sample_patch(rng, classes, np.zeros_like(classes), plan)
+        back, view = (made.classes >= 1) & (made.classes <= 4), made.view
         held.append((back & view).sum() / max(1, back.sum()))
         rows, columns = (np.flatnonzero(view.any(axis=a)) for a in (1, 0))
         spans.append((len(rows) * 2.0, len(columns) * 2.0))

@@ -78,3 +78,16 @@ def test_the_chest_is_painted_around_the_muscles_and_never_over_them() -> None:
             assert ((made == value) == (placed == value)).all()
         lungs += bool((made == TissueClass.LUNG).any())
     assert 2 <= lungs <= 11
+
+
+def test_a_psoas_may_begin_as_a_strip_along_the_vertebra() -> None:
+    placed, rng = back(24), np.random.default_rng(4)
+    thin = []
+    for _ in range(150):
+        rows, columns = np.nonzero(thin_out(rng, placed) == 5)
+        if len(rows):
+            thin.append((np.ptp(columns) + 1, columns.min()))
+    wide, first = np.array(thin).T
+    assert (wide <= 9).mean() > 0.25
+    assert (wide > 12).any()
+    assert set(first[wide <= 9]) >= {224 + 26}, "beside the vertebra"
