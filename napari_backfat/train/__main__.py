@@ -148,6 +148,33 @@ def everything(
     evaluate(config, run, folder, device)
 
 
+@app.command()
+def stranger(
+    config: ConfigOption = DEFAULT_CONFIG,
+    run: RunOption = Path("runs/stranger"),
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 0,
+) -> None:
+    """Train the same without the real case, and measure it there: on a person it never saw."""
+    from napari_backfat.segment.torch_backend import TorchBackend
+    from napari_backfat.train.card import stranger_page
+    from napari_backfat.train.evaluate import evaluate_real_dixon, write_report
+    from napari_backfat.train.export import export
+    from napari_backfat.train.pool import build_pool
+    from napari_backfat.train.trainer import train_stage
+
+    settings, root = load_config(config).synthetic_only(), data_root()
+    build_pool(settings, root, run / "pool")
+    for stage in settings.stages:
+        result = train_stage(stage, settings, run, device=device, threads=threads or None)
+        write_report(result, run / f"{stage}_result.json")
+    weights = run / "weights"
+    export(settings, run, weights, f"{NAME} without the real case")
+    scores = evaluate_real_dixon(TorchBackend(weights), root, device)
+    write_report(scores, run / "stranger.json")
+    typer.echo(stranger_page(scores))
+
+
 def main() -> None:
     """Run the command line; a user's problem is one sentence, not a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -44,6 +44,19 @@ def evaluation_page(results: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def stranger_page(scores: dict[str, Any]) -> str:
+    """Write what weights that never saw the real case make of it, as a table.
+
+    Parameters
+    ----------
+    scores : dict
+        What `evaluate_real_dixon` measures.
+    """
+    return "\n\n".join(
+        ["## One real lumbar Dixon case, expert labels (never trained on)", _table(scores)]
+    )
+
+
 def _real(results: dict[str, Any]) -> Iterator[str]:
     """Show the real Dixon case, and say whether it was trained on."""
     title = "## One real lumbar Dixon case, expert labels"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,11 @@ class TrainConfig:
     def stages(self) -> tuple[str, ...]:
         """Names of the trainings, in their order."""
         return tuple(name for name in STAGES if getattr(self, name) is not None)
+
+    def synthetic_only(self) -> TrainConfig:
+        """Return the same training without patches of the real case."""
+        changed: dict[str, Any] = {n: replace(self.stage(n), real=0) for n in self.stages}
+        return replace(self, **changed)
 
     def stage(self, name: str) -> StageConfig:
         """Return the settings of one training.

@@ -236,6 +236,17 @@ def test_water_and_fat_go_to_their_own_channels(
     assert not empty.any()
 
 
+@pytest.mark.parametrize("offset", [-700.0, 900.0])
+def test_air_is_zero_where_a_file_gives_it_another_value(
+    images: dict[Contrast, NDArray[np.float32]], offset: float
+) -> None:
+    water = images[Contrast.WATER]
+    lifted = scan_of({Contrast.WATER: (water + np.float32(offset)).astype(np.float32)})
+    first, _ = network_channels(lifted)
+    assert first.min() == 0
+    np.testing.assert_allclose(first, water, atol=0.01 * float(np.percentile(water, 99)))
+
+
 def test_the_table_lists_the_bundled_backend() -> None:
     backend = BACKENDS[DEFAULT_BACKEND]()
     assert backend.name.startswith("backfat-net")

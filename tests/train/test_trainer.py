@@ -236,6 +236,17 @@ def test_the_shipped_configuration_is_read_and_mistakes_are_named(tmp_path: Path
         load_config(bad)
 
 
+def test_the_same_training_without_the_real_case_differs_in_nothing_else() -> None:
+    own = load_config()
+    alone = own.synthetic_only()
+    assert own.fine.real
+    assert own.stage("refine").real
+    assert not any(alone.stage(name).real for name in alone.stages)
+    for name in own.stages:
+        assert dataclasses.replace(alone.stage(name), real=own.stage(name).real) == own.stage(name)
+    assert (alone.seed, alone.maps, alone.pool_lumbar) == (own.seed, own.maps, own.pool_lumbar)
+
+
 def test_scores_of_shifted_boxes_are_known() -> None:
     truth = np.zeros((3, 40, 40), dtype=bool)
     truth[:, 10:30, 10:30] = True
