@@ -52,8 +52,10 @@ if TYPE_CHECKING:
 
 REAL = "real case"
 BAD = 0.8  # Dice below which an outline should be flagged
+GRAVE = 0.7  # Dice below which missing it would be grave
 _LEAST_ML = 0.5  # of truth: below, Dice measures chance
-_FOUND = 0.9  # part of the bad outlines that the threshold must find on the fitting half
+_FOUND = 0.9  # part of the bad outlines that the thresholds must find on the fitting half
+_ENOUGH = 8  # bad outlines of one kind of muscle for a threshold of its own
 
 
 @dataclass(frozen=True)
@@ -162,12 +164,18 @@ def fit(rows: list[Row], sha256: str) -> QualityModel:
     coefficients = -weights[:n] / scale
     own = weights[n : n + 4] - weights[n + 4 :] - float(coefficients @ centre)
     intercepts = {g: float(own[i]) for i, g in enumerate(MuscleGroup)}
-    model = QualityModel(sha256, intercepts, coefficients, 0.0)
+    model = QualityModel(sha256, intercepts, coefficients, dict.fromkeys(MuscleGroup, 0.0))
     expected = expectations(model, rows)
     bad = np.array([r.dice < BAD for r in rows])
-    # The lowest threshold that still finds most of the bad outlines.
-    threshold = float(np.quantile(expected[bad], _FOUND)) if bad.any() else 0.5
-    return QualityModel(sha256, intercepts, coefficients, round(threshold, 3))
+    # The lowest threshold that still finds most of the bad outlines, for each kind of muscle: the
+    # network is surer of a misplaced border between two muscles than of a muscle's edge.
+    overall = float(np.quantile(expected[bad], _FOUND)) if bad.any() else 0.5
+    thresholds = {}
+    for i, group in enumerate(MuscleGroup):
+        own = expected[bad & (groups == i)]
+        found = float(np.quantile(own, _FOUND)) if len(own) >= _ENOUGH else overall
+        thresholds[group] = round(found, 3)
+    return QualityModel(sha256, intercepts, coefficients, thresholds)
 
 
 def expectations(model: QualityModel, rows: list[Row]) -> np.ndarray:
@@ -178,10 +186,11 @@ def expectations(model: QualityModel, rows: list[Row]) -> np.ndarray:
     )
 
 
-def judged(rows: list[Row], expected: np.ndarray, threshold: float) -> dict[str, Any]:
+def judged(model: QualityModel, rows: list[Row], expected: np.ndarray) -> dict[str, Any]:
     """Measure an estimate against the truth."""
     dice = np.array([r.dice for r in rows])
-    bad, flagged = dice < BAD, expected < threshold
+    limit = np.array([model.thresholds[Muscle(r.muscle).group] for r in rows])
+    bad, grave, flagged = dice < BAD, dice < GRAVE, expected < limit
     both = bad.any() and not bad.all()
     return {
         "outlines": len(rows),
@@ -189,6 +198,7 @@ def judged(rows: list[Row], expected: np.ndarray, threshold: float) -> dict[str,
         "spearman": float(spearmanr(expected, dice).statistic) if len(rows) > 3 else np.nan,
         "auroc": float(roc_auc_score(bad, -expected)) if both else np.nan,
         "found": float(flagged[bad].mean()) if bad.any() else np.nan,
+        "found_grave": float(flagged[grave].mean()) if grave.any() else np.nan,
         "false_alarms": float(flagged[~bad].mean()) if (~bad).any() else np.nan,
         "mean_error": float(np.abs(expected - dice).mean()) if len(rows) else np.nan,
     }
@@ -210,9 +220,8 @@ def collect(
 
 
 def _line(console: Console, name: str, result: dict[str, Any]) -> None:
-    shown = (
-        f"{result[k]:.2f}" for k in ("spearman", "auroc", "found", "false_alarms", "mean_error")
-    )
+    numbers = ("spearman", "auroc", "found", "found_grave", "false_alarms", "mean_error")
+    shown = ("-" if np.isnan(result[k]) else f"{result[k]:.2f}" for k in numbers)
     console.print(
         f"| {name} | {result['outlines']} | {result['bad']} | " + " | ".join(shown) + " |"
     )
@@ -223,9 +232,10 @@ def report(
 ) -> dict[str, Any]:
     """Print the tables of the half that was not fitted, and return their numbers."""
     console.print(
-        "| outlines | number | Dice < 0.8 | Spearman | AUROC | found | false alarms | mean error |"
+        f"| outlines | number | Dice < {BAD} | Spearman | AUROC | found | found of those < {GRAVE} "
+        "| false alarms | mean error |"
     )
-    console.print("|---" * 8 + "|")
+    console.print("|---" * 9 + "|")
     expected = expectations(model, rows)
     parts: dict[str, np.ndarray] = {
         "all": np.ones(len(rows), bool),
@@ -240,10 +250,10 @@ def report(
     for name, where in parts.items():
         chosen = [r for r, w in zip(rows, where, strict=True) if w]
         if len(chosen) > 3:
-            results[name] = judged(chosen, expected[where], model.threshold)
+            results[name] = judged(model, chosen, expected[where])
             _line(console, name, results[name])
     if real:
-        results["real case"] = judged(real, expectations(model, real), model.threshold)
+        results["real case"] = judged(model, real, expectations(model, real))
         _line(console, "real case, clean and damaged", results["real case"])
     raw = [1 - r.evidence["unsure"] for r in rows]
     dice = [r.dice for r in rows]
@@ -335,7 +345,7 @@ def _write(model: QualityModel, fitting: list[Row], results: dict[str, Any]) -> 
         "features": list(FEATURES),
         "coefficients": [round(float(c), 5) for c in model.coefficients],
         "intercepts": {g.value: round(v, 5) for g, v in model.intercepts.items()},
-        "threshold": model.threshold,
+        "thresholds": {g.value: v for g, v in model.thresholds.items()},
         "fitted_on": f"{len(fitting)} outlines of persons with even seeds",
         "measured_on_odd_seeds": {
             k: {n: round(v, 3) if isinstance(v, float) else v for n, v in r.items()}

@@ -102,20 +102,20 @@ class QualityModel:
         One for each kind of muscle.
     coefficients : ndarray, shape (len(FEATURES),)
         Of `Evidence.as_vector`.
-    threshold : float
+    thresholds : mapping of MuscleGroup to float
         Expected Dice below which an outline is called doubtful.
     """
 
     weights_sha256: str
     intercepts: Mapping[MuscleGroup, float]
     coefficients: NDArray[np.float64]
-    threshold: float
+    thresholds: Mapping[MuscleGroup, float]
 
     def judge(self, muscle: Muscle, evidence: Evidence) -> MuscleQuality:
         """Estimate the Dice of one muscle: 1 / (1 + exp(-(intercept + c . features)))."""
         score = self.intercepts[muscle.group] + float(self.coefficients @ evidence.as_vector())
         dice = float(1 / (1 + np.exp(-np.clip(score, -30, 30))))
-        return MuscleQuality(dice, dice < self.threshold, evidence)
+        return MuscleQuality(dice, dice < self.thresholds[muscle.group], evidence)
 
 
 def load_quality(folder: Path) -> QualityModel | None:
@@ -128,7 +128,7 @@ def load_quality(folder: Path) -> QualityModel | None:
             str(raw["weights_sha256"]),
             {g: float(raw["intercepts"][g.value]) for g in MuscleGroup},
             np.array(raw["coefficients"], dtype=np.float64),
-            float(raw["threshold"]),
+            {g: float(raw["thresholds"][g.value]) for g in MuscleGroup},
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -18,7 +18,7 @@ ConfigOption = Annotated[Path, typer.Option(help="TOML file with every setting o
 RunOption = Annotated[Path, typer.Option("--run", help="Folder for pool, checkpoints and curves.")]
 DeviceOption = Annotated[str, typer.Option(help="torch device, for example cpu or cuda.")]
 ThreadsOption = Annotated[int, typer.Option(help="torch threads; 0 leaves torch's own choice.")]
-NAME = "backfat-net 1.4"
+NAME = "backfat-net 1.5"
 
 
 @app.command()

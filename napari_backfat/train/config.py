@@ -46,13 +46,7 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides the weights, beside the code.
-
-    What is exported as the fine network is the mean of the fine network's weights and those that
-    refining made of them, the refined ones counting `refined_share` (0..1): the mean of both ends
-    of a fine-tuning keeps what the start knew better (Wortsman et al., CVPR 2022,
-    doi 10.1109/CVPR52688.2022.00780).
-    """
+    """Everything that decides the weights, beside the code."""
 
     seed: int
     pool_lumbar: int
@@ -70,7 +64,6 @@ class TrainConfig:
     pool_oblique_phantom: int = 0
     pool_upper: int = 0
     refine: StageConfig | None = None
-    refined_share: float = 1.0
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -134,8 +127,6 @@ def load_config(path: Path = DEFAULT_CONFIG) -> TrainConfig:
     special = (config.pool_oblique, config.pool_oblique_phantom, config.pool_upper)
     if config.refine is not None and 0 in special:
         raise BackfatError(f"{path} refines, but wants no oblique or upper slices in its pool.")
-    if not 0 <= config.refined_share <= 1:
-        raise BackfatError(f"{path}: refined_share is {config.refined_share}, not 0 to 1.")
     return config
 
 

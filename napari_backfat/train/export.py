@@ -45,10 +45,7 @@ def export(config: TrainConfig, run: Path, folder: Path, name: str) -> str:
         saved = torch.load(run / f"{stage}.pt", map_location="cpu", weights_only=True)
         network = "coarse" if stage == "coarse" else "fine"
         for inner, value in saved["average"].items():
-            key = f"{network}.{inner}"
-            if stage == "refine":
-                value = tensors[key].lerp(value, config.refined_share)
-            tensors[key] = value
+            tensors[f"{network}.{inner}"] = value  # refined ones take the fine network's place
         training[stage] = {"steps": saved["step"], "hours": round(saved["seconds"] / 3600, 3)}
     data = save({key: value.half().contiguous() for key, value in tensors.items()})
     digest = hashlib.sha256(data).hexdigest()

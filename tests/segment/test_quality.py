@@ -33,7 +33,8 @@ BAD = Evidence(0.40, 0.45, 0.35, 0.2, 1.0, 0.6, 1.0)
 def model(threshold: float = 0.8, sha256: str = "a" * 64) -> QualityModel:
     coefficients = np.zeros(len(FEATURES))
     coefficients[FEATURES.index("disagreement")] = -10.0
-    return QualityModel(sha256, dict.fromkeys(MuscleGroup, 3.0), coefficients, threshold)
+    limits = dict.fromkeys(MuscleGroup, threshold)
+    return QualityModel(sha256, dict.fromkeys(MuscleGroup, 3.0), coefficients, limits)
 
 
 def write(folder: Path, made: QualityModel, **more: object) -> None:
@@ -42,7 +43,7 @@ def write(folder: Path, made: QualityModel, **more: object) -> None:
         "features": list(FEATURES),
         "coefficients": list(made.coefficients),
         "intercepts": {g.value: v for g, v in made.intercepts.items()},
-        "threshold": made.threshold,
+        "thresholds": {g.value: v for g, v in made.thresholds.items()},
     }
     (folder / QUALITY_FILE).write_text(json.dumps(page | more), encoding="utf-8")
 
@@ -112,6 +113,14 @@ def test_judging_follows_the_evidence_and_the_threshold() -> None:
     assert (good.doubtful, bad.doubtful) == (False, True)
 
 
+def test_each_kind_of_muscle_has_its_own_threshold() -> None:
+    strict = replace(
+        model(), thresholds=dict.fromkeys(MuscleGroup, 0.8) | {MuscleGroup.MULTIFIDUS: 0.99}
+    )
+    assert strict.judge(Muscle.MULTIFIDUS_LEFT, GOOD).doubtful
+    assert not strict.judge(Muscle.ERECTOR_SPINAE_LEFT, GOOD).doubtful
+
+
 def test_the_estimate_belongs_to_its_weights(tmp_path: Path) -> None:
     evidence = {Muscle.PSOAS_MAJOR_LEFT: GOOD, Muscle.PSOAS_MAJOR_RIGHT: BAD}
     write(tmp_path, model())
@@ -125,7 +134,7 @@ def test_the_estimate_belongs_to_its_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [{"features": ["other"]}, {"coefficients": "x"}, {"intercepts": {}}, {"threshold": None}],
+    [{"features": ["other"]}, {"coefficients": "x"}, {"intercepts": {}}, {"thresholds": {}}],
 )
 def test_a_damaged_estimate_is_none(tmp_path: Path, damage: dict[str, object]) -> None:
     write(tmp_path, model(), **damage)
@@ -147,7 +156,7 @@ def test_the_bundled_estimate_can_be_used_and_tells_good_from_bad() -> None:
         assert bad.doubtful
 
 
-def test_the_bundled_threshold_was_chosen_and_measured_on_different_persons() -> None:
+def test_the_bundled_thresholds_were_chosen_and_measured_on_different_persons() -> None:
     page = json.loads((BUNDLED / QUALITY_FILE).read_text(encoding="utf-8"))
     measured = page["measured_on_odd_seeds"]["all"]
     assert "even seeds" in page["fitted_on"]
