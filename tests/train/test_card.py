@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_backfat.train.card import evaluation_page
+from napari_backfat.train.card import evaluation_page, stranger_page
 from napari_backfat.train.scores import score
 
 
@@ -38,3 +38,12 @@ def test_the_page_says_what_was_outlined_where_nothing_is() -> None:
     head = lines.index("| input | Psoas major L (7 slices) |")  # muscles that no slice lacks: none
     assert lines[head + 2 : head + 4] == ["| water | 41 |", "| t2w | 9 |"]
     assert "water 1.2 s" in page
+
+
+def test_a_stranger_is_measured_muscle_by_muscle() -> None:
+    scores = {"fat": {"Multifidus L": found(2, (0, 0.0)), "seconds": 1.0, "flags": []}}
+    page = stranger_page(scores).splitlines()
+    assert "never trained on" in page[0]
+    assert [line for line in page if line.startswith("| fat |")] == [
+        "| fat | Multifidus L | 0.800 | 1.00 | 2.0 | +0.0 % | +0.0 |"
+    ]
