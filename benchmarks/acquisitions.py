@@ -11,7 +11,7 @@ acquisition.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,7 +63,7 @@ class Body:
     def weighted(self, gain: Array) -> Body:
         """Multiply the images."""
         images = {c: (a * gain).astype(np.float32) for c, a in self.images.items()}
-        return Body(images, self.muscles, self.grid, self.middle)
+        return replace(self, images=images)
 
     def part(self, z: slice, y: slice, x: slice, step: tuple[int, int, int] = (1, 1, 1)) -> Body:
         """Cut a box out, and average that many voxels (Z, Y, X) to one."""
@@ -133,7 +133,7 @@ def noisy(body: Body, share: float) -> Body:
     for contrast, a in body.images.items():
         real, imaginary = (draw.normal(0, level, a.shape).astype(np.float32) for _ in range(2))
         images[contrast] = np.hypot(a + real, imaginary).astype(np.float32)
-    return Body(images, body.muscles, body.grid, body.middle)
+    return replace(body, images=images)
 
 
 def fatty(body: Body, multifidus: float, erector: float) -> Body:
@@ -154,7 +154,7 @@ def fatty(body: Body, multifidus: float, erector: float) -> Body:
         c: (a * (1 - share) + np.median(a[pure]) * share).astype(np.float32)
         for c, a in body.images.items()
     }
-    return Body(images, body.muscles, body.grid, body.middle)
+    return replace(body, images=images)
 
 
 def _slices(body: Body) -> Iterator[Body]:

@@ -15,7 +15,7 @@ import json
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +175,7 @@ def fit(rows: list[Row], sha256: str) -> QualityModel:
         own = expected[bad & (groups == i)]
         found = float(np.quantile(own, _FOUND)) if len(own) >= _ENOUGH else overall
         thresholds[group] = round(found, 3)
-    return QualityModel(sha256, intercepts, coefficients, thresholds)
+    return replace(model, thresholds=thresholds)
 
 
 def expectations(model: QualityModel, rows: list[Row]) -> np.ndarray:
@@ -186,8 +186,9 @@ def expectations(model: QualityModel, rows: list[Row]) -> np.ndarray:
     )
 
 
-def judged(model: QualityModel, rows: list[Row], expected: np.ndarray) -> dict[str, Any]:
+def judged(model: QualityModel, rows: list[Row]) -> dict[str, Any]:
     """Measure an estimate against the truth."""
+    expected = expectations(model, rows)
     dice = np.array([r.dice for r in rows])
     limit = np.array([model.thresholds[Muscle(r.muscle).group] for r in rows])
     bad, grave, flagged = dice < BAD, dice < GRAVE, expected < limit
@@ -236,7 +237,6 @@ def report(
         "| false alarms | mean error |"
     )
     console.print("|---" * 9 + "|")
-    expected = expectations(model, rows)
     parts: dict[str, np.ndarray] = {
         "all": np.ones(len(rows), bool),
         "phantom persons": np.array([r.person.startswith("phantom") for r in rows]),
@@ -250,10 +250,10 @@ def report(
     for name, where in parts.items():
         chosen = [r for r, w in zip(rows, where, strict=True) if w]
         if len(chosen) > 3:
-            results[name] = judged(model, chosen, expected[where])
+            results[name] = judged(model, chosen)
             _line(console, name, results[name])
     if real:
-        results["real case"] = judged(model, real, expectations(model, real))
+        results["real case"] = judged(model, real)
         _line(console, "real case, clean and damaged", results["real case"])
     raw = [1 - r.evidence["unsure"] for r in rows]
     dice = [r.dice for r in rows]

@@ -10,7 +10,7 @@ import typer
 
 from napari_backfat.model.errors import BackfatError
 from napari_backfat.segment.weights import BUNDLED
-from napari_backfat.train.config import DEFAULT_CONFIG, data_root, load_config
+from napari_backfat.train.config import DEFAULT_CONFIG, TrainConfig, data_root, load_config
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -39,16 +39,17 @@ def fit(
     stop_at: Annotated[int, typer.Option(help="Stop early at this step; 0 runs to the end.")] = 0,
 ) -> None:
     """Train one network, continuing from its last checkpoint."""
+    _fit(stage, load_config(config), run, device, threads, stop_at)
+
+
+def _fit(
+    stage: str, settings: TrainConfig, run: Path, device: str, threads: int, stop_at: int = 0
+) -> None:
     from napari_backfat.train.evaluate import write_report
     from napari_backfat.train.trainer import train_stage
 
     result = train_stage(
-        stage,
-        load_config(config),
-        run,
-        device=device,
-        stop_at=stop_at or None,
-        threads=threads or None,
+        stage, settings, run, device=device, stop_at=stop_at or None, threads=threads or None
     )
     write_report(result, run / f"{stage}_result.json")
 
@@ -161,13 +162,11 @@ def stranger(
     from napari_backfat.train.evaluate import evaluate_real_dixon, write_report
     from napari_backfat.train.export import export
     from napari_backfat.train.pool import build_pool
-    from napari_backfat.train.trainer import train_stage
 
     settings, root = load_config(config).synthetic_only(), data_root()
     build_pool(settings, root, run / "pool")
     for stage in settings.stages:
-        result = train_stage(stage, settings, run, device=device, threads=threads or None)
-        write_report(result, run / f"{stage}_result.json")
+        _fit(stage, settings, run, device, threads)
     weights = run / "weights"
     export(settings, run, weights, f"{NAME} without the real case")
     scores = evaluate_real_dixon(TorchBackend(weights), root, device)

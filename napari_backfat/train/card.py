@@ -52,9 +52,7 @@ def stranger_page(scores: dict[str, Any]) -> str:
     scores : dict
         What `evaluate_real_dixon` measures.
     """
-    return "\n\n".join(
-        ["## One real lumbar Dixon case, expert labels (never trained on)", _table(scores)]
-    )
+    return "\n\n".join(_real({"slices": None, "real_dixon": scores}))
 
 
 def _real(results: dict[str, Any]) -> Iterator[str]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 VIEWS = ("as given", "water", "fat", "mixed")
 _VIEW_CHANCES = (0.5, 0.17, 0.13, 0.2)
 _FATTER = 0.5  # chance that the muscles are given more fat where bodies are varied
+_DEEP = 0.5  # chance that it lies as `deep_fat` draws it
 
 
 class CorrectedBatches:
@@ -167,7 +168,7 @@ def fatten(
     bright = ~muscle & (image[1] > 0.6 * np.percentile(outside, 99))
     if not bright.any():
         return image
-    deep = bool(rng.random() < 0.5)
+    deep = bool(rng.random() < _DEEP)
     share = fat_fraction(rng, np.where(muscle, labels, 0).astype(np.uint8), deep) / np.float32(250)
     share = share * muscle
     pure = np.median(image[:, bright], axis=1)[:, None, None]

@@ -77,14 +77,14 @@ class DeepFat:
             if mask.sum() < _LEAST_PIXELS:
                 continue
             inner = self._inner(mask, middle, noise)
-            beside = part[region == erector]
+            there = region == erector
+            beside = part[there]
             if self.graded and beside.size:
                 own = part[mask]
                 like = own * (np.median(beside) / max(1e-3, float(np.median(own))))
                 part[mask] = np.clip(inner * own + (1 - inner) * like, 0, 0.97)
             _spots(rng, mask, inner, int(rng.integers(0, self.spots + 1)), part)
             if beside.size >= _LEAST_PIXELS:
-                there = region == erector
                 even = np.ones(beside.size, dtype=np.float32)
                 _spots(rng, there, even, int(rng.integers(0, 4)), part)
 

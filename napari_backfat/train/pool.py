@@ -138,25 +138,15 @@ def build_pool(config: TrainConfig, root: Path, folder: Path) -> None:
         Where the pool goes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = []
+    jobs, deep_jobs = [], []
     for kind, n in counts(config).items():
-        if n == 0:
-            continue
-        for name in ("classes", "fraction"):
-            path = folder / f"{kind}_{name}.npy"
-            if not path.exists():
-                np.lib.format.open_memmap(path, "w+", np.uint8, (n, *SHAPE)).flush()
-        for chunk in range(n // _CHUNK):
-            if not (folder / f"{kind}_{chunk:04d}.done").exists():
-                jobs.append((config, root, folder, kind, chunk))
-    deep_jobs = []
-    for kind in DEEP_KINDS:
-        n, path = counts(config)[kind], folder / f"{kind}_deep.npy"
-        if n and not path.exists():
-            np.lib.format.open_memmap(path, "w+", np.uint8, (n, *SHAPE)).flush()
-        for chunk in range(n // _CHUNK):
-            if not (folder / f"{kind}_deep_{chunk:04d}.done").exists():
-                deep_jobs.append((config, folder, kind, chunk))
+        if n:
+            for name in ("classes", "fraction"):
+                _provide(folder, f"{kind}_{name}", n)
+            jobs += [(config, root, folder, kind, c) for c in _missing(folder, kind, n)]
+        if n and kind in DEEP_KINDS:
+            _provide(folder, f"{kind}_deep", n)
+            deep_jobs += [(config, folder, kind, c) for c in _missing(folder, f"{kind}_deep", n)]
     context = get_context("spawn")
     with ProcessPoolExecutor(mp_context=context, initializer=one_blas_thread) as executor:
         for i, (kind, chunk) in enumerate(executor.map(_work, jobs)):
@@ -166,15 +156,30 @@ def build_pool(config: TrainConfig, root: Path, folder: Path) -> None:
             pass
 
 
-def _deepen(job: tuple[TrainConfig, Path, str, int]) -> None:
-    config, folder, kind, chunk = job
-    part = slice(chunk * _CHUNK, (chunk + 1) * _CHUNK)
-    classes = np.load(folder / f"{kind}_classes.npy", mmap_mode="r")[part]
-    rng = np.random.default_rng([config.seed, KINDS.index(kind), chunk, 2])
-    store = np.lib.format.open_memmap(folder / f"{kind}_deep.npy", "r+")
-    store[part] = np.stack([fat_fraction(rng, np.asarray(s), deep=True) for s in classes])
+def _provide(folder: Path, name: str, n: int) -> None:
+    """Make the store of n slices if there is none."""
+    path = folder / f"{name}.npy"
+    if not path.exists():
+        np.lib.format.open_memmap(path, "w+", np.uint8, (n, *SHAPE)).flush()
+
+
+def _missing(folder: Path, name: str, n: int) -> list[int]:
+    """List the chunks that were not finished."""
+    return [c for c in range(n // _CHUNK) if not _marker(folder, name, c).exists()]
+
+
+def _marker(folder: Path, name: str, chunk: int) -> Path:
+    return folder / f"{name}_{chunk:04d}.done"
+
+
+def _part(chunk: int) -> slice:
+    return slice(chunk * _CHUNK, (chunk + 1) * _CHUNK)
+
+
+def _put(folder: Path, name: str, chunk: int, made: NDArray[np.uint8]) -> None:
+    store = np.lib.format.open_memmap(folder / f"{name}.npy", "r+")
+    store[_part(chunk)] = made
     store.flush()
-    (folder / f"{kind}_deep_{chunk:04d}.done").touch()
 
 
 def _work(job: tuple[TrainConfig, Path, Path, str, int]) -> tuple[str, int]:
@@ -182,11 +187,19 @@ def _work(job: tuple[TrainConfig, Path, Path, str, int]) -> tuple[str, int]:
     maps = config.maps_held_out if kind == "held_out" else config.maps
     made = make_chunk(root, maps, config.seed, kind, chunk)
     for name, array in zip(("classes", "fraction"), made, strict=True):
-        store = np.lib.format.open_memmap(folder / f"{kind}_{name}.npy", "r+")
-        store[chunk * _CHUNK : (chunk + 1) * _CHUNK] = array
-        store.flush()
-    (folder / f"{kind}_{chunk:04d}.done").touch()
+        _put(folder, f"{kind}_{name}", chunk, array)
+    _marker(folder, kind, chunk).touch()
     return kind, chunk
+
+
+def _deepen(job: tuple[TrainConfig, Path, str, int]) -> None:
+    """Draw the second fat map of a chunk whose anatomy is there."""
+    config, folder, kind, chunk = job
+    classes = np.load(folder / f"{kind}_classes.npy", mmap_mode="r")[_part(chunk)]
+    rng = np.random.default_rng([config.seed, KINDS.index(kind), chunk, 2])
+    made = np.stack([fat_fraction(rng, np.asarray(s), deep=True) for s in classes])
+    _put(folder, f"{kind}_deep", chunk, made)
+    _marker(folder, f"{kind}_deep", chunk).touch()
 
 
 def open_pool(folder: Path, kind: str) -> Pool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from napari_backfat.train.config import load_config
 from napari_backfat.train.contrast import render
@@ -26,8 +27,6 @@ PHANTOMS = phantom_slices(np.random.default_rng(3), 12)
 
 def step_at_the_border(classes: NDArray[np.uint8], fraction: NDArray[np.uint8]) -> list[float]:
     """Difference of the fat fraction of multifidus and erector within 3 mm of their border."""
-    from scipy import ndimage
-
     steps = []
     for multifidus, erector in ((1, 3), (2, 4)):
         near = [
@@ -59,7 +58,7 @@ def test_deep_fat_lies_at_the_midline_and_stays_within_the_back_muscles() -> Non
         plain = fat_fraction(np.random.default_rng(seed), classes, False)
         elsewhere = (classes > 9) & (classes != 33)
         np.testing.assert_array_equal(drawn[elsewhere], plain[elsewhere])
-        columns = np.arange(classes.shape[1])[None] + 0 * classes.astype(int)
+        columns = np.indices(classes.shape)[1]
         for muscle in (1, 2):
             mask = classes == muscle
             away = np.abs(columns - columns[np.isin(classes, (1, 2))].mean())
